@@ -1,0 +1,84 @@
+"""The words of the field as types: a clip and where its frames are."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mecli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+UNKNOWN_SUBJECT = "unknown"
+
+
+def check_part(value: str, what: str) -> str:
+    """Return `value` if it can be one part of a clip id, else raise `InputError`.
+
+    A part is printable, not blank, and names neither a path nor a parent folder:
+    it becomes a group name in the cache and a file name in exports.
+    """
+    bad = (
+        not value.strip()
+        or value != value.strip()
+        or value in {".", ".."}
+        or len(value) > 200
+        or any(c in "/\\" or unicodedata.category(c).startswith("C") for c in value)
+    )
+    if bad:
+        raise InputError(
+            f"{what} {value!r} cannot be part of a clip id: expected 1 to 200 printable "
+            "characters without '/', '\\' or outer blanks; rename it"
+        )
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One annotated sequence of frames as a corpus lists it; no pixels are opened.
+
+    `frames` is a video file or the image files in their order. `onset`, `apex` and
+    `offset` are frame positions in `frames`: 0-based, inclusive, None where the
+    annotation does not know them. `labels` holds the corpus's own words
+    (``emotion``, ``objective``, ``aus``, …). `landmarks` is a file of precomputed
+    68-point arrays. `issues` says in words what was odd about the annotation.
+    """
+
+    corpus: str
+    subject: str
+    name: str
+    frames: Path | tuple[Path, ...]
+    onset: int | None = None
+    apex: int | None = None
+    offset: int | None = None
+    fps: float | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    issues: tuple[str, ...] = ()
+    landmarks: Path | None = None
+
+    def __post_init__(self) -> None:
+        for what in ("corpus", "subject", "name"):
+            check_part(getattr(self, what), what)
+        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
+            raise InputError(f"clip {self.clip_id}: fps is {self.fps}, expected a positive number")
+
+    @property
+    def clip_id(self) -> str:
+        """``corpus/subject/name``, the one key that everything is joined on."""
+        return f"{self.corpus}/{self.subject}/{self.name}"
+
+    @property
+    def person(self) -> str:
+        """``corpus/subject``: the subject, unique across corpora."""
+        return f"{self.corpus}/{self.subject}"
+
+    @property
+    def location(self) -> str:
+        """The file or folder a message should name."""
+        if isinstance(self.frames, tuple):
+            return str(self.frames[0].parent) if self.frames else "(no frames)"
+        return str(self.frames)

@@ -1,0 +1,74 @@
+"""Every name the command line knows: one line per entry, imported only when used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mecli.errors import UnknownName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CORPORA: Mapping[str, str] = {
+    "casme2": "mecli.corpora.casme2:Casme2",
+    "synth": "mecli.corpora.synth:Synth",
+    "sample_data": "mecli.corpora.synth:Synth",
+}
+
+LANDMARKERS: Mapping[str, str] = {
+    "embedded": "mecli.landmarks.embedded:EmbeddedLandmarker",
+    "face-alignment": "mecli.landmarks.face_alignment:FaceAlignmentLandmarker",
+    "precomputed": "mecli.landmarks.precomputed:PrecomputedLandmarker",
+}
+
+MODELS: Mapping[str, str] = {
+    "roi-flow-lstm": "mecli.models.roi_flow_lstm:RoiFlowLstm",
+    "cnn-lstm": "mecli.models.cnn_lstm:CnnLstm",
+}
+
+FLOWS: Mapping[str, str] = {
+    "dis": "mecli.flow:dis",
+    "farneback": "mecli.flow:farneback",
+    "tvl1": "mecli.flow:tvl1",
+}
+
+TEMPORAL: Mapping[str, str] = {
+    "uniform": "mecli.temporal:uniform",
+    "tim": "mecli.temporal:tim",
+}
+
+SCHEMES: Mapping[str, str] = {
+    "megc2019": "mecli.labels:megc2019",
+    "emotion": "mecli.labels:emotion",
+}
+
+PROTOCOLS: Mapping[str, str] = {
+    "loso": "mecli.folds:loso",
+    "kfold": "mecli.folds:kfold",
+    "holdout": "mecli.folds:holdout",
+    "all": "mecli.folds:everything",
+}
+
+_KINDS: Mapping[str, Mapping[str, str]] = {
+    "corpus": CORPORA,
+    "landmarker": LANDMARKERS,
+    "model": MODELS,
+    "flow": FLOWS,
+    "temporal normalisation": TEMPORAL,
+    "label scheme": SCHEMES,
+    "protocol": PROTOCOLS,
+}
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return `name` if the registry of `kind` knows it, else raise `UnknownName`."""
+    if name not in _KINDS[kind]:
+        raise UnknownName(kind, name, sorted(_KINDS[kind]))
+    return name
+
+
+def load(kind: str, name: str) -> Any:
+    """Import and return the entry called `name` of a `kind` such as ``"model"``."""
+    module, attribute = _KINDS[kind][check_name(kind, name)].split(":")
+    return getattr(import_module(module), attribute)
