@@ -81,9 +81,7 @@ def emotion(annotations: Iterable[Annotation]) -> LabelTable:
         else:
             excluded[a.clip_id] = "no emotion given"
     classes = tuple(sorted(set(named.values())))
-    return LabelTable(
-        "emotion", classes, {c: classes.index(w) for c, w in named.items()}, excluded
-    )
+    return LabelTable("emotion", classes, {c: classes.index(w) for c, w in named.items()}, excluded)
 
 
 def from_csv(path: Path, annotations: Iterable[Annotation]) -> LabelTable:

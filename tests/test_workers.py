@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from mecli.errors import InputError, UsageError
+from mecli.workers import cores, run
+
+
+def square(x: int) -> int:
+    if x == 3:
+        raise InputError("three is not welcome")
+    return x * x
+
+
+def die_on_one(x: int) -> int:
+    if x == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x
+
+
+def die_once(flag: str) -> str:
+    path = Path(flag)
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
+def sleep_on_two(x: int) -> int:
+    if x == 2:
+        time.sleep(60)
+    return x
+
+
+def hoard(megabytes: int) -> int:
+    return len(bytearray(megabytes << 20))
+
+
+def thread_limit(_: int) -> str:
+    return os.environ["OMP_NUM_THREADS"] + os.environ["MALLOC_TRIM_THRESHOLD_"]
+
+
+@pytest.mark.parametrize("jobs", [0, 2])
+def test_every_task_has_one_outcome_and_errors_are_outcomes(jobs: int) -> None:
+    outcomes = {o.index: o for o in run(square, range(6), jobs)}
+    assert {i: o.value for i, o in outcomes.items() if i != 3} == {0: 0, 1: 1, 2: 4, 4: 16, 5: 25}
+    assert isinstance(outcomes[3].error, InputError)
+    assert outcomes[3].reason == "three is not welcome"
+
+
+def test_a_worker_that_always_dies_fails_only_its_own_task() -> None:
+    outcomes = {o.index: o for o in run(die_on_one, range(5), 2)}
+    assert [outcomes[i].value for i in (0, 2, 3, 4)] == [0, 2, 3, 4]
+    assert "crashed" in outcomes[1].reason
+
+
+def test_a_worker_that_dies_once_is_replaced_and_its_task_done(tmp_path: Path) -> None:
+    (outcome,) = run(die_once, [str(tmp_path / "flag")], 1)
+    assert outcome.value == "survived"
+
+
+def test_a_hanging_task_is_killed_at_its_time_out() -> None:
+    outcomes = {o.index: o for o in run(sleep_on_two, range(4), 2, timeout_s=1.0)}
+    assert outcomes[2].reason == "took longer than 1 s"
+    assert [outcomes[i].value for i in (0, 1, 3)] == [0, 1, 3]
+
+
+def test_memory_of_a_worker_can_be_limited() -> None:
+    outcomes = list(run(hoard, [1, 2000], 1, memory_bytes=1 << 30))
+    assert outcomes[0].value == 1 << 20
+    assert isinstance(outcomes[1].error, MemoryError)
+
+
+def test_workers_are_told_to_use_one_thread_and_the_parent_keeps_its_environment() -> None:
+    before = dict(os.environ)
+    (outcome,) = run(thread_limit, [0], 1)
+    assert outcome.value == f"1{1 << 32}"
+    assert dict(os.environ) == before
+
+
+def test_no_tasks_and_negative_jobs() -> None:
+    assert list(run(square, [], 2)) == []
+    with pytest.raises(UsageError, match="--jobs is -1"):
+        list(run(square, [1], -1))
+    assert cores() >= 1
+
+
+def test_leaving_early_stops_the_workers() -> None:
+    outcomes = run(sleep_on_two, [2, 0], 2)
+    started = time.monotonic()
+    assert next(outcomes).value == 0
+    outcomes.close()
+    assert time.monotonic() - started < 30
