@@ -2,25 +2,464 @@
 
 ::
 
-    /                              attrs: schema = 1, mecli = version that wrote it
+    /                              attrs: schema = 1, options = JSON of the extraction options
     /clips/<corpus>/<subject>/<name>     one group per clip id
-      attrs  key          hex digest of source identity, extraction options and schema
-             status       "ok" or "failed"
-             reason       why it failed ("" when ok)
-             meta         JSON: the fields of `ClipRecord` that are not arrays
-      flow         (T, H, W, 2) int16   displacement from step 0, dx right, dy down, on the
-                                        grid over the aligned face; attrs: scale_px, the
-                                        pixels of the 240×280 face one count stands for
+      attrs  key      hex digest of source identity, extraction options and schema
+             meta     JSON: the fields of `ClipRecord` that are not arrays
+      flow         (T, H, W, 2) int16   displacement from step 0, dx right, dy down, on a grid
+                                        over the aligned face; attrs: scale_px, the pixels of
+                                        the 240×280 face that one count stands for
       apex_flow    (H, W, 2) int16      the same, of the apex frame; attrs: scale_px
-      roi_frames   (T, R, 48, 48, 3) uint8   RGB, one picture per ROI and step
+      roi_frames   (T, R, 48, 48, 3) uint8   RGB, one picture per step and ROI
       roi_boxes    (R, 4) float32       x0, y0, x1, y1 in the 240×280 face
       steps        (T,) float32         frame position in the clip of each step
       landmarks    (P, 68, 2) float32   pixels of the source frame
       landmark_positions  (P,) int32    frame position of each row (onset; apex)
-      transforms   (F, 2, 3) float32    source frame → 240×280 face, one per frame used
-      first_frame  in meta              frame position of transforms[0]
-      curve        (F,) float32         mean residual motion from the onset, face pixels
+      transforms   (F, 2, 3) float32    source frame → 240×280 face; row k is frame
+                                        meta.first_frame + k
+      curve        (F,) float32         motion since the onset of each frame, face pixels
 
-A failed clip has attributes only. A corpus of ready-made flow images has no
-roi_frames, landmarks or transforms: those are stored with length 0.
+A clip that failed has no arrays; `meta` then says ``"status": "failed"`` and the reason.
+A corpus of ready-made flow images has roi_frames, landmarks and transforms of length 0.
+
+Beside the file, ``<cache>.parts/<key>.h5`` holds clips that are extracted but not yet
+merged, each a whole cache of one clip. Every file appears by rename only, so a kill at any
+moment leaves the old state or the new one. Reading trusts nothing: links, layouts, filters
+and sizes are checked before HDF5 is asked for data.
 """
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+# Without this an unknown filter in a hostile file makes HDF5 load every library it finds.
+os.environ.setdefault("HDF5_PLUGIN_PRELOAD", "::")
+import h5py
+
+from mecli import files
+from mecli.errors import InputError, MissingDependency
+from mecli.labels import Annotation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+SCHEMA = 1
+_ARRAYS = {
+    "flow": (4, "int16"),
+    "apex_flow": (3, "int16"),
+    "roi_frames": (5, "uint8"),
+    "roi_boxes": (2, "float32"),
+    "steps": (1, "float32"),
+    "landmarks": (3, "float32"),
+    "landmark_positions": (1, "int32"),
+    "transforms": (3, "float32"),
+    "curve": (1, "float32"),
+}
+_SCALED = ("flow", "apex_flow")
+_MAX_TEXT = 1 << 20
+_STALE_TEMP_S = 3600.0
+
+
+def _empty(*shape: int, dtype: str = "float32") -> Any:
+    return field(default_factory=lambda: np.zeros(shape, dtype=dtype))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipRecord:
+    """One clip as the cache keeps it. Flow is in pixels of the 240×280 face.
+
+    Frame positions are 0-based in the source and inclusive. A failed clip has
+    ``status == "failed"``, a reason, and empty arrays.
+    """
+
+    clip_id: str
+    corpus: str
+    subject: str
+    name: str
+    status: str = "ok"
+    reason: str = ""
+    source: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    fps: float | None = None
+    onset: int | None = None
+    apex: int | None = None
+    offset: int | None = None
+    onset_estimated: bool = False
+    apex_estimated: bool = False
+    offset_estimated: bool = False
+    first_frame: int = 0
+    frame_count: int = 0
+    landmarker: str = ""
+    quality: Mapping[str, float] = field(default_factory=dict)
+    issues: tuple[str, ...] = ()
+    flow: NDArray[np.float32] = _empty(0, 0, 0, 2)
+    apex_flow: NDArray[np.float32] = _empty(0, 0, 2)
+    roi_frames: NDArray[np.uint8] = _empty(0, 6, 48, 48, 3, dtype="uint8")
+    roi_boxes: NDArray[np.float32] = _empty(6, 4)
+    steps: NDArray[np.float32] = _empty(0)
+    landmarks: NDArray[np.float32] = _empty(0, 68, 2)
+    landmark_positions: NDArray[np.int32] = _empty(0, dtype="int32")
+    transforms: NDArray[np.float32] = _empty(0, 2, 3)
+    curve: NDArray[np.float32] = _empty(0)
+
+    @property
+    def person(self) -> str:
+        """``corpus/subject``: the subject, unique across corpora."""
+        return f"{self.corpus}/{self.subject}"
+
+    @property
+    def ok(self) -> bool:
+        """Whether extraction succeeded."""
+        return self.status == "ok"
+
+
+_META = tuple(f.name for f in fields(ClipRecord) if f.name not in _ARRAYS)
+
+
+def parts_folder(path: Path) -> Path:
+    """Return the folder of clips that wait to be merged into the cache at `path`."""
+    return path.with_name(path.name + ".parts")
+
+
+def clip_image(record: ClipRecord, key: str, options: Mapping[str, Any]) -> bytes:
+    """Return a whole cache file of one clip, built in memory, byte for byte reproducible."""
+    with h5py.File.in_memory() as file:
+        _write_root(file, options)
+        group = file.create_group(f"clips/{record.clip_id}")
+        group.attrs["key"] = key
+        group.attrs["meta"] = _dump({name: getattr(record, name) for name in _META})
+        for name in _ARRAYS if record.ok else ():
+            _write_array(group, name, getattr(record, name))
+        file.flush()
+        return bytes(file.id.get_file_image())
+
+
+def _write_root(file: Any, options: Mapping[str, Any]) -> None:
+    file.attrs["schema"] = SCHEMA
+    file.attrs["options"] = _dump(options)
+    file.require_group("clips")
+
+
+def _write_array(group: Any, name: str, values: NDArray[Any]) -> None:
+    dtype = _ARRAYS[name][1]
+    scale = 1.0
+    if name in _SCALED:
+        peak = float(np.abs(values).max(initial=0.0))
+        if not np.isfinite(peak):
+            raise InputError(f"{name} holds NaN or infinite numbers")
+        scale = peak / 32767 if peak > 0 else 1.0
+        values = np.rint(values / scale)
+    values = np.ascontiguousarray(values, dtype=dtype)
+    checked = {"chunks": values.shape, "fletcher32": True} if values.size else {}
+    data = group.create_dataset(name, data=values, **checked)
+    if name in _SCALED:
+        data.attrs["scale_px"] = scale
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def add(path: Path, record: ClipRecord, key: str, options: Mapping[str, Any]) -> None:
+    """Put one clip beside the cache at `path`; safe from any number of processes at once."""
+    files.write_bytes(parts_folder(path) / f"{key}.h5", clip_image(record, key, options))
+
+
+def merge(path: Path, options: Mapping[str, Any], drop: Iterable[str] = ()) -> int:
+    """Move all waiting parts into the cache at `path` in one atomic step; return how many.
+
+    Clips in `drop` are left out. Raises `InputError` if the cache or a part was made with
+    other options, or if the disk has too little room.
+    """
+    with _lock(path):
+        parts = sorted(parts_folder(path).glob("[!.]*.h5"))
+        dropped = set(drop)
+        if parts or dropped or not path.exists():
+            _check_room(path, parts)
+            _rewrite(path, parts, options, dropped)
+        for part in parts:
+            part.unlink(missing_ok=True)
+        _sweep(path)
+    return len(parts)
+
+
+def _rewrite(path: Path, parts: list[Path], options: Mapping[str, Any], dropped: set[str]) -> None:
+    with contextlib.ExitStack() as stack:
+        places: dict[str, Path] = {}
+        for source in [path, *parts] if path.exists() else parts:
+            with Cache(source) as cache:
+                if cache.options != json.loads(_dump(options)):
+                    raise InputError(
+                        f"{source}: was made with other extraction options "
+                        f"({_difference(cache.options, options)}); name another cache with -o, "
+                        "or rebuild this one with --force"
+                    )
+                places |= dict.fromkeys(cache.clip_ids, source)
+        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        stack.callback(beside.unlink, missing_ok=True)
+        with h5py.File(beside, "w") as file, contextlib.ExitStack() as opened:
+            _write_root(file, options)
+            main = opened.enter_context(Cache(path)) if path.exists() else None
+            for clip_id in sorted(set(places) - dropped):
+                if main is not None and places[clip_id] == path:
+                    main.copy_into(file, clip_id)
+                else:
+                    with Cache(places[clip_id]) as part:
+                        part.copy_into(file, clip_id)
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
+        beside.replace(path)
+        files.sync_folder(path.parent)
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    names = sorted(n for n in {*old, *new} if old.get(n) != new.get(n))
+    return ", ".join(f"{n} {old.get(n)} there, {new.get(n)} now" for n in names)
+
+
+def _check_room(path: Path, parts: list[Path]) -> None:
+    need = sum(p.stat().st_size for p in [path, *parts] if p.exists()) + (1 << 20)
+    free = shutil.disk_usage(path.parent).free
+    if need > free:
+        raise InputError(
+            f"{path}: merging needs {need >> 20} MiB of free disk, got {free >> 20} MiB; "
+            "make room and run the same command again, nothing is lost"
+        )
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed writers left half done, once no living one can still own it."""
+    folder = parts_folder(path)
+    for leftover in [*folder.glob(".*.tmp"), *path.parent.glob(f".{path.name}.*.tmp")]:
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - leftover.stat().st_mtime > _STALE_TEMP_S:
+                leftover.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Let one process at a time merge; the others wait their turn."""
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(path.name + ".lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def waiting_keys(path: Path) -> set[str]:
+    """Return the keys of the parts that wait to be merged into the cache at `path`."""
+    return {part.stem for part in parts_folder(path).glob("[!.]*.h5")}
+
+
+class Cache:
+    """A cache opened for reading; a context manager. Raises `InputError` on anything odd."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.exists():
+            raise MissingDependency(f"{path}: no such cache; run `mecli extract SOURCE` first")
+        if not path.is_file():
+            raise InputError(f"{path}: is not a file, expected a cache")
+        try:
+            self._file = h5py.File(path, "r", locking=False)
+        except OSError as error:
+            raise InputError(
+                f"{path}: not a readable HDF5 file; make it anew with `mecli extract`"
+            ) from error
+        try:
+            self._check_root()
+            self._places = dict(self._walk())
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def clip_ids(self) -> tuple[str, ...]:
+        """All clip ids, failed ones included, sorted."""
+        return tuple(sorted(self._places))
+
+    def key(self, clip_id: str) -> str:
+        """Return the digest under which `clip_id` was extracted."""
+        return self._text(self._group(clip_id), "key")
+
+    def fingerprint(self) -> str:
+        """Return a digest of everything in the cache that training can see."""
+        digest = hashlib.sha256(_dump(self.options).encode())
+        for clip_id in self.clip_ids:
+            digest.update(f"\n{clip_id}={self.key(clip_id)}".encode())
+        return digest.hexdigest()[:32]
+
+    def annotations(self) -> list[Annotation]:
+        """Return clip id, corpus and labels of every clip that did not fail."""
+        records = map(self.summary, self.clip_ids)
+        return [Annotation(r.clip_id, r.corpus, r.labels) for r in records if r.ok]
+
+    def summaries(self) -> Iterator[ClipRecord]:
+        """Yield every record without its arrays, by clip id."""
+        return map(self.summary, self.clip_ids)
+
+    def summary(self, clip_id: str) -> ClipRecord:
+        """Return the record of `clip_id` without its arrays."""
+        text = self._text(self._group(clip_id), "meta")
+        try:
+            meta = json.loads(text)
+            unknown = set(meta) ^ set(_META)
+            if unknown:
+                raise InputError(f"fields {sorted(unknown)} are missing or unknown")
+            meta["issues"] = tuple(meta["issues"])
+            record = ClipRecord(**meta)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"{self.path}: clip {clip_id}: broken meta data: {error}") from error
+        if record.clip_id != clip_id:
+            raise InputError(f"{self.path}: clip {clip_id} calls itself {record.clip_id}")
+        return record
+
+    def record(self, clip_id: str) -> ClipRecord:
+        """Return the whole record of `clip_id`; flow comes as float32 pixels."""
+        record = self.summary(clip_id)
+        if not record.ok:
+            return record
+        group = self._group(clip_id)
+        arrays = {name: self._array(group, name, clip_id) for name in _ARRAYS}
+        return ClipRecord(**{name: getattr(record, name) for name in _META}, **arrays)
+
+    def records(self, clip_ids: Iterable[str] | None = None) -> Iterator[ClipRecord]:
+        """Yield whole records by clip id, of `clip_ids` or of every clip that did not fail."""
+        for clip_id in self.clip_ids if clip_ids is None else clip_ids:
+            record = self.record(clip_id)
+            if record.ok or clip_ids is not None:
+                yield record
+
+    def copy_into(self, file: Any, clip_id: str) -> None:
+        """Copy `clip_id` into the open HDF5 `file`, checked array by array."""
+        source = self._group(clip_id)
+        target = file.create_group(f"clips/{clip_id}")
+        for name in ("key", "meta"):
+            target.attrs[name] = self._text(source, name)
+        for name in sorted(_ARRAYS) if self.summary(clip_id).ok else ():
+            self._dataset(source, name, clip_id)
+            source.copy(name, target)
+
+    def _check_root(self) -> None:
+        schema = self._file.attrs.get("schema")
+        if schema is None or not isinstance(schema, (int, np.integer)):
+            raise InputError(f"{self.path}: not a mecli cache (no schema version inside)")
+        if int(schema) != SCHEMA:
+            raise InputError(
+                f"{self.path}: cache of schema version {int(schema)}, expected {SCHEMA}; "
+                "make it anew with `mecli extract`"
+            )
+        try:
+            self.options: dict[str, Any] = dict(json.loads(self._text(self._file, "options")))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"{self.path}: broken extraction options: {error}") from error
+
+    def _walk(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        clips = self._child(self._file, "clips")
+        for corpus in clips:
+            subjects = self._child(clips, corpus)
+            for subject in subjects:
+                for name in self._child(subjects, subject):
+                    yield f"{corpus}/{subject}/{name}", (corpus, subject, name)
+
+    def _child(self, group: Any, name: str) -> Any:
+        """Open a child group, refusing every link that could lead elsewhere."""
+        raw = name.encode()
+        if not group.id.links.exists(raw):
+            raise InputError(f"{self.path}: no '{name}' inside, expected a group; not a cache")
+        if group.id.links.get_info(raw).type != h5py.h5l.TYPE_HARD:
+            raise InputError(f"{self.path}: '{name}' is a link, which a cache never holds; refused")
+        child = group[name]
+        if not isinstance(child, h5py.Group):
+            raise InputError(f"{self.path}: '{name}' is no group; not a cache")
+        return child
+
+    def _group(self, clip_id: str) -> Any:
+        if clip_id not in self._places:
+            raise InputError(f"{self.path}: no clip {clip_id} inside")
+        group = self._child(self._file, "clips")
+        for part in self._places[clip_id]:
+            group = self._child(group, part)
+        return group
+
+    def _text(self, owner: Any, name: str) -> str:
+        if name not in owner.attrs:
+            raise InputError(f"{self.path}: {owner.name} lacks the attribute '{name}'")
+        size = owner.attrs.get_id(name).get_storage_size()
+        value = owner.attrs[name] if size <= _MAX_TEXT else None
+        if not isinstance(value, str):
+            raise InputError(f"{self.path}: {owner.name}: attribute '{name}' is no short text")
+        return value
+
+    def _dataset(self, group: Any, name: str, clip_id: str) -> Any:
+        where = f"{self.path}: clip {clip_id}: {name}"
+        raw = name.encode()
+        if not group.id.links.exists(raw):
+            raise InputError(f"{where} is missing; extract the clip anew")
+        if group.id.links.get_info(raw).type != h5py.h5l.TYPE_HARD:
+            raise InputError(f"{where} is a link, which a cache never holds; refused")
+        data = group[name]
+        dimensions, dtype = _ARRAYS[name]
+        if not isinstance(data, h5py.Dataset) or data.dtype != dtype or data.ndim != dimensions:
+            raise InputError(f"{where} is not a {dimensions}-dimensional {dtype} array; refused")
+        settings = data.id.get_create_plist()
+        filters = {settings.get_filter(i)[0] for i in range(settings.get_nfilters())}
+        odd = settings.get_layout() == h5py.h5d.VIRTUAL or settings.get_external_count() > 0
+        if odd or filters - {h5py.h5z.FILTER_FLETCHER32} or data.nbytes > self._size():
+            raise InputError(f"{where} is stored in a way that a cache never is; refused")
+        return data
+
+    def _size(self) -> int:
+        return self.path.stat().st_size
+
+    def _array(self, group: Any, name: str, clip_id: str) -> NDArray[Any]:
+        data = self._dataset(group, name, clip_id)
+        try:
+            values: NDArray[Any] = data[()]
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: clip {clip_id}: {name} is damaged; extract the clip anew"
+            ) from error
+        if name not in _SCALED:
+            return values
+        scale = data.attrs.get("scale_px")
+        if not isinstance(scale, (float, np.floating)) or not np.isfinite(scale):
+            raise InputError(f"{self.path}: clip {clip_id}: {name} has no scale_px")
+        return (values * np.float32(scale)).astype(np.float32)
+
+
+def failed(record: ClipRecord, reason: str) -> ClipRecord:
+    """Return `record` without arrays, marked as failed for `reason`."""
+    meta = {name: getattr(record, name) for name in _META}
+    return ClipRecord(**{**meta, "status": "failed", "reason": reason})
+
+
+def open_cache(path: str | Path) -> Cache:
+    """Open the cache at `path` for reading."""
+    return Cache(Path(path))
+
+
+def meta_of(record: ClipRecord) -> dict[str, Any]:
+    """Return what is not an array of `record`, ready for JSON."""
+    return {name: value for name, value in asdict(record).items() if name in _META}
