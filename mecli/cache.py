@@ -34,9 +34,8 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +48,7 @@ import h5py
 from mecli import files
 from mecli.errors import InputError, MissingDependency
 from mecli.labels import Annotation
+from mecli.records import ARRAYS, META, ClipRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -56,76 +56,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SCHEMA = 1
-_ARRAYS = {
-    "flow": (4, "int16"),
-    "apex_flow": (3, "int16"),
-    "roi_frames": (5, "uint8"),
-    "roi_boxes": (2, "float32"),
-    "steps": (1, "float32"),
-    "landmarks": (3, "float32"),
-    "landmark_positions": (1, "int32"),
-    "transforms": (3, "float32"),
-    "curve": (1, "float32"),
-}
+# What each array is in the file: flow is stored as whole counts of `scale_px`.
 _SCALED = ("flow", "apex_flow")
+_STORED = {
+    f.name: (f.metadata["ndim"], "int16" if f.name in _SCALED else f.metadata["dtype"])
+    for f in fields(ClipRecord)
+    if f.name in ARRAYS
+}
 _MAX_TEXT = 1 << 20
 _STALE_TEMP_S = 3600.0
-
-
-def _empty(*shape: int, dtype: str = "float32") -> Any:
-    return field(default_factory=lambda: np.zeros(shape, dtype=dtype))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ClipRecord:
-    """One clip as the cache keeps it. Flow is in pixels of the 240×280 face.
-
-    Frame positions are 0-based in the source and inclusive. A failed clip has
-    ``status == "failed"``, a reason, and empty arrays.
-    """
-
-    clip_id: str
-    corpus: str
-    subject: str
-    name: str
-    status: str = "ok"
-    reason: str = ""
-    source: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    fps: float | None = None
-    onset: int | None = None
-    apex: int | None = None
-    offset: int | None = None
-    onset_estimated: bool = False
-    apex_estimated: bool = False
-    offset_estimated: bool = False
-    first_frame: int = 0
-    frame_count: int = 0
-    landmarker: str = ""
-    quality: Mapping[str, float] = field(default_factory=dict)
-    issues: tuple[str, ...] = ()
-    flow: NDArray[np.float32] = _empty(0, 0, 0, 2)
-    apex_flow: NDArray[np.float32] = _empty(0, 0, 2)
-    roi_frames: NDArray[np.uint8] = _empty(0, 6, 48, 48, 3, dtype="uint8")
-    roi_boxes: NDArray[np.float32] = _empty(6, 4)
-    steps: NDArray[np.float32] = _empty(0)
-    landmarks: NDArray[np.float32] = _empty(0, 68, 2)
-    landmark_positions: NDArray[np.int32] = _empty(0, dtype="int32")
-    transforms: NDArray[np.float32] = _empty(0, 2, 3)
-    curve: NDArray[np.float32] = _empty(0)
-
-    @property
-    def person(self) -> str:
-        """``corpus/subject``: the subject, unique across corpora."""
-        return f"{self.corpus}/{self.subject}"
-
-    @property
-    def ok(self) -> bool:
-        """Whether extraction succeeded."""
-        return self.status == "ok"
-
-
-_META = tuple(f.name for f in fields(ClipRecord) if f.name not in _ARRAYS)
 
 
 def parts_folder(path: Path) -> Path:
@@ -139,8 +78,8 @@ def clip_image(record: ClipRecord, key: str, options: Mapping[str, Any]) -> byte
         _write_root(file, options)
         group = file.create_group(f"clips/{record.clip_id}")
         group.attrs["key"] = key
-        group.attrs["meta"] = _dump({name: getattr(record, name) for name in _META})
-        for name in _ARRAYS if record.ok else ():
+        group.attrs["meta"] = _dump(record.meta())
+        for name in _STORED if record.ok else ():
             _write_array(group, name, getattr(record, name))
         file.flush()
         return bytes(file.id.get_file_image())
@@ -153,7 +92,7 @@ def _write_root(file: Any, options: Mapping[str, Any]) -> None:
 
 
 def _write_array(group: Any, name: str, values: NDArray[Any]) -> None:
-    dtype = _ARRAYS[name][1]
+    dtype = _STORED[name][1]
     scale = 1.0
     if name in _SCALED:
         peak = float(np.abs(values).max(initial=0.0))
@@ -187,7 +126,6 @@ def merge(path: Path, options: Mapping[str, Any], drop: Iterable[str] = ()) -> i
         parts = sorted(parts_folder(path).glob("[!.]*.h5"))
         dropped = set(drop)
         if parts or dropped or not path.exists():
-            _check_room(path, parts)
             _rewrite(path, parts, options, dropped)
         for part in parts:
             part.unlink(missing_ok=True)
@@ -196,32 +134,47 @@ def merge(path: Path, options: Mapping[str, Any], drop: Iterable[str] = ()) -> i
 
 
 def _rewrite(path: Path, parts: list[Path], options: Mapping[str, Any], dropped: set[str]) -> None:
+    sources = [path, *parts] if path.exists() else parts
+    need = sum(source.stat().st_size for source in sources) + (1 << 20)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with contextlib.ExitStack() as stack:
-        places: dict[str, Path] = {}
-        for source in [path, *parts] if path.exists() else parts:
-            with Cache(source) as cache:
-                if cache.options != json.loads(_dump(options)):
-                    raise InputError(
-                        f"{source}: was made with other extraction options "
-                        f"({_difference(cache.options, options)}); name another cache with -o, "
-                        "or rebuild this one with --force"
-                    )
-                places |= dict.fromkeys(cache.clip_ids, source)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         stack.callback(beside.unlink, missing_ok=True)
-        with h5py.File(beside, "w") as file, contextlib.ExitStack() as opened:
+        with h5py.File(beside, "w") as file:
             _write_root(file, options)
-            main = opened.enter_context(Cache(path)) if path.exists() else None
-            for clip_id in sorted(set(places) - dropped):
-                if main is not None and places[clip_id] == path:
-                    main.copy_into(file, clip_id)
-                else:
-                    with Cache(places[clip_id]) as part:
-                        part.copy_into(file, clip_id)
+        _reserve(beside, need)
+        with h5py.File(beside, "r+") as file:
+            _copy_all(file, sources, options, dropped)
         with beside.open("rb") as written:
             os.fsync(written.fileno())
         beside.replace(path)
         files.sync_folder(path.parent)
+
+
+def _copy_all(
+    file: Any, sources: list[Path], options: Mapping[str, Any], dropped: set[str]
+) -> None:
+    """Copy each clip from the last source that has it, in the order of clip ids."""
+    places: dict[str, Path] = {}
+    for source in sources:
+        with Cache(source) as cache:
+            _check_options(cache, options)
+            places |= dict.fromkeys(cache.clip_ids, source)
+    with Cache(sources[0]) if sources else contextlib.nullcontext() as first:
+        for clip_id in sorted(set(places) - dropped):
+            if first is not None and places[clip_id] == sources[0]:
+                first.copy_into(file, clip_id)
+            else:
+                with Cache(places[clip_id]) as part:
+                    part.copy_into(file, clip_id)
+
+
+def _check_options(cache: Cache, options: Mapping[str, Any]) -> None:
+    if cache.options != json.loads(_dump(options)):
+        raise InputError(
+            f"{cache.path}: was made with other extraction options "
+            f"({_difference(cache.options, options)}); name another cache with -o, "
+            "or rebuild this one with --force"
+        )
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -229,14 +182,16 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return ", ".join(f"{n} {old.get(n)} there, {new.get(n)} now" for n in names)
 
 
-def _check_room(path: Path, parts: list[Path]) -> None:
-    need = sum(p.stat().st_size for p in [path, *parts] if p.exists()) + (1 << 20)
-    free = shutil.disk_usage(path.parent).free
-    if need > free:
-        raise InputError(
-            f"{path}: merging needs {need >> 20} MiB of free disk, got {free >> 20} MiB; "
-            "make room and run the same command again, nothing is lost"
-        )
+def _reserve(path: Path, need: int) -> None:
+    """Claim disk space before HDF5 writes: on a full disk it would crash the process."""
+    with path.open("rb+") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, need)
+        except OSError as error:
+            raise InputError(
+                f"{path.parent}: no room for the {need >> 20} MiB that merging needs "
+                f"({error.strerror}); make room and run the same command again, nothing is lost"
+            ) from error
 
 
 def _sweep(path: Path) -> None:
@@ -324,7 +279,7 @@ class Cache:
         text = self._text(self._group(clip_id), "meta")
         try:
             meta = json.loads(text)
-            unknown = set(meta) ^ set(_META)
+            unknown = set(meta) ^ set(META)
             if unknown:
                 raise InputError(f"fields {sorted(unknown)} are missing or unknown")
             meta["issues"] = tuple(meta["issues"])
@@ -341,8 +296,8 @@ class Cache:
         if not record.ok:
             return record
         group = self._group(clip_id)
-        arrays = {name: self._array(group, name, clip_id) for name in _ARRAYS}
-        return ClipRecord(**{name: getattr(record, name) for name in _META}, **arrays)
+        arrays: dict[str, Any] = {n: self._array(group, n, clip_id) for n in ARRAYS}
+        return replace(record, **arrays)
 
     def records(self, clip_ids: Iterable[str] | None = None) -> Iterator[ClipRecord]:
         """Yield whole records by clip id, of `clip_ids` or of every clip that did not fail."""
@@ -357,7 +312,7 @@ class Cache:
         target = file.create_group(f"clips/{clip_id}")
         for name in ("key", "meta"):
             target.attrs[name] = self._text(source, name)
-        for name in sorted(_ARRAYS) if self.summary(clip_id).ok else ():
+        for name in sorted(_STORED) if self.summary(clip_id).ok else ():
             self._dataset(source, name, clip_id)
             source.copy(name, target)
 
@@ -420,7 +375,7 @@ class Cache:
         if group.id.links.get_info(raw).type != h5py.h5l.TYPE_HARD:
             raise InputError(f"{where} is a link, which a cache never holds; refused")
         data = group[name]
-        dimensions, dtype = _ARRAYS[name]
+        dimensions, dtype = _STORED[name]
         if not isinstance(data, h5py.Dataset) or data.dtype != dtype or data.ndim != dimensions:
             raise InputError(f"{where} is not a {dimensions}-dimensional {dtype} array; refused")
         settings = data.id.get_create_plist()
@@ -449,17 +404,6 @@ class Cache:
         return (values * np.float32(scale)).astype(np.float32)
 
 
-def failed(record: ClipRecord, reason: str) -> ClipRecord:
-    """Return `record` without arrays, marked as failed for `reason`."""
-    meta = {name: getattr(record, name) for name in _META}
-    return ClipRecord(**{**meta, "status": "failed", "reason": reason})
-
-
 def open_cache(path: str | Path) -> Cache:
     """Open the cache at `path` for reading."""
     return Cache(Path(path))
-
-
-def meta_of(record: ClipRecord) -> dict[str, Any]:
-    """Return what is not an array of `record`, ready for JSON."""
-    return {name: value for name, value in asdict(record).items() if name in _META}
