@@ -157,7 +157,7 @@ def _copy_all(
     places: dict[str, Path] = {}
     for source in sources:
         with Cache(source) as cache:
-            _check_options(cache, options)
+            check_options(cache, options)
             places |= dict.fromkeys(cache.clip_ids, source)
     with Cache(sources[0]) if sources else contextlib.nullcontext() as first:
         for clip_id in sorted(set(places) - dropped):
@@ -168,7 +168,8 @@ def _copy_all(
                     part.copy_into(file, clip_id)
 
 
-def _check_options(cache: Cache, options: Mapping[str, Any]) -> None:
+def check_options(cache: Cache, options: Mapping[str, Any]) -> None:
+    """Raise `InputError` if `cache` was made with other extraction options."""
     if cache.options != json.loads(_dump(options)):
         raise InputError(
             f"{cache.path}: was made with other extraction options "
@@ -214,6 +215,14 @@ def _lock(path: Path) -> Iterator[None]:
     with path.with_name(path.name + ".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def discard(path: Path) -> None:
+    """Remove the cache at `path` and the parts beside it."""
+    with _lock(path):
+        for part in parts_folder(path).glob("*.h5"):
+            part.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def waiting_keys(path: Path) -> set[str]:

@@ -34,8 +34,8 @@ FLOWS: Mapping[str, str] = {
 }
 
 TEMPORAL: Mapping[str, str] = {
-    "uniform": "mecli.temporal:uniform",
-    "tim": "mecli.temporal:tim",
+    "uniform": "mecli.temporal:uniform_matrix",
+    "tim": "mecli.temporal:tim_matrix",
 }
 
 SCHEMES: Mapping[str, str] = {

@@ -1,0 +1,231 @@
+"""The command line: each command parses, calls one function and prints its result."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mecli import __version__, registry, terminal
+from mecli.errors import INTERRUPTED, InputError, MecliError
+
+BAD_INPUT = InputError.exit_code
+_BROKEN_PIPE = 141
+
+
+class _Group(TyperGroup):
+    """Turns an expected failure into one line on stderr and its exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a bug keeps its traceback."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except MecliError as error:
+            terminal.note(f"mecli: {error}")
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            terminal.note("mecli: interrupted; what is finished is kept")
+            raise typer.Exit(INTERRUPTED) from error
+        except BrokenPipeError as error:
+            # The reader (such as `head`) has what it wants; Python must not flush again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(_BROKEN_PIPE) from error
+        return result
+
+
+app = typer.Typer(
+    cls=_Group,
+    name="mecli",
+    help="Recognise facial micro-expressions, honestly and fast.",
+    epilog="A first run: mecli extract sample_data && mecli train && mecli evaluate",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _known(kind: str) -> str:
+    names = {
+        "corpus": registry.CORPORA,
+        "landmarker": registry.LANDMARKERS,
+        "model": registry.MODELS,
+        "flow": registry.FLOWS,
+        "temporal": registry.TEMPORAL,
+        "scheme": registry.SCHEMES,
+        "protocol": registry.PROTOCOLS,
+    }
+    return ", ".join(names[kind])
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+CachePath = Annotated[
+    Path,
+    typer.Option("--cache", "-o", envvar="MECLI_CACHE", help="The HDF5 cache."),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", help="Worker processes; 0 is this one. [default: all cores]"),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        terminal.show(f"mecli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version_wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    terminal.raise_on_sigterm()
+
+
+@app.command()
+def extract(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Corpus folder, folder class/subject/clip, manifest CSV, video, image folder, "
+            "or '-' for a list of those on stdin.",
+            show_default=False,
+        ),
+    ],
+    cache: CachePath = Path("mecli.h5"),
+    corpus: Annotated[
+        str | None, typer.Option(help=f"Read every source as one of: {_known('corpus')}.")
+    ] = None,
+    landmarks: Annotated[
+        str,
+        typer.Option(
+            help=f"auto or one of: {_known('landmarker')}. auto takes face-alignment if its "
+            "weights are there, else embedded."
+        ),
+    ] = "auto",
+    steps: Annotated[int, typer.Option(help="Time steps from onset to offset.")] = 16,
+    temporal: Annotated[str, typer.Option(help=f"One of: {_known('temporal')}.")] = "uniform",
+    flow: Annotated[str, typer.Option(help=f"One of: {_known('flow')}.")] = "dis",
+    jobs: Jobs = None,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", help="Longest time for one clip, seconds.")
+    ] = 300.0,
+    retry: Annotated[bool, typer.Option("--retry", help="Try clips again that failed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Throw the old cache away.")] = False,
+    only_list: Annotated[
+        bool, typer.Option("--list", help="Print the clips that would be taken, and stop.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Turn faces into aligned ROI clips and flow, in the cache.
+
+    Clips that are in the cache already and unchanged are left alone.
+
+    A manifest has the columns path,subject,onset,apex,offset,label,fps (only path is
+    required; frames count from 0).
+
+    Example: mecli extract casme2/ --list --json | head
+    """
+    from mecli import extract as verb
+    from mecli.report import clips as report
+
+    options = verb.ExtractOptions(
+        corpus=corpus,
+        landmarks=landmarks,
+        steps=steps,
+        temporal=temporal,
+        flow=flow,
+        jobs=jobs,
+        timeout_s=timeout_s,
+        retry=retry,
+        force=force,
+    )
+    if only_list:
+        found = verb.list_clips(sources, options)
+        if json:
+            terminal.show_json_lines(map(report.clip_json, found.clips))
+        else:
+            terminal.show(report.clips_text(found.clips, sys.stdout))
+        _leave_if_failed(found.failures)
+        return
+    with terminal.progress("extract") as progress:
+        summary = verb.extract(sources, cache, options, progress=progress)
+    if json:
+        terminal.show_json(summary.as_json())
+    else:
+        terminal.show(report.summary_text(summary.as_json()))
+    _leave_if_failed(summary.failures)
+
+
+def _leave_if_failed(failures: dict[str, str]) -> None:
+    if failures:
+        from mecli.report.clips import failures_text
+
+        terminal.note(failures_text(failures))
+        raise typer.Exit(BAD_INPUT)
+
+
+@app.command()
+def evaluate(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN|CSV...",
+            help="Run folders, CSV files with clip,subject,corpus,label,prediction, or '-'. "
+            "[default: the newest run]",
+            show_default=False,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path, typer.Option("--runs", envvar="MECLI_RUNS", help="Where runs are.")
+    ] = Path("runs"),
+    classes: Annotated[
+        str, typer.Option(help="The class list, as a,b,c, for a CSV without scheme.")
+    ] = "",
+    labels: Annotated[
+        str | None, typer.Option(help=f"Take the class list of: {_known('scheme')}.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Also score by: corpus, subject.")] = None,
+    resamples: Annotated[
+        int, typer.Option(help="Bootstrap resamples over subjects for the intervals.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    json: Json = False,
+) -> None:
+    """Score runs: pooled UF1 and UAR with 95 % intervals over subjects.
+
+    Several runs are compared on the clips they share, by a paired bootstrap.
+
+    Example: mecli evaluate runs/* --json | python -m json.tool
+    """
+    from mecli import evaluate as verb
+    from mecli.report import evaluation as report
+
+    options = verb.EvaluateOptions(
+        runs=folder,
+        classes=tuple(c.strip() for c in classes.split(",")) if classes else (),
+        labels=labels,
+        by=by,
+        resamples=resamples,
+        seed=seed,
+    )
+    result = verb.evaluate(runs or (), options)
+    for line in result.notes:
+        terminal.note(f"note: {line}")
+    if json:
+        terminal.show_json(report.to_json(result))
+    else:
+        terminal.show(report.to_text(result, sys.stdout))
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    app(prog_name="mecli")

@@ -1,0 +1,289 @@
+"""The verb ``extract``: sources in, a cache of aligned clips out; resumes where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TextIO
+
+from mecli import cache, workers
+from mecli.corpora.sources import expand, read_sources
+from mecli.errors import InputError, UsageError
+from mecli.landmarks.choose import choose
+from mecli.preprocess import Recipe, Stopwatch, preprocess
+from mecli.records import ClipRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from mecli.clips import Clip
+    from mecli.interfaces import Landmarker
+
+_WORKER_MEMORY = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractOptions:
+    """What ``mecli extract`` can be told; the defaults are the command line's."""
+
+    corpus: str | None = None
+    landmarks: str = "auto"
+    steps: int = 16
+    temporal: str = "uniform"
+    flow: str = "dis"
+    jobs: int | None = None
+    timeout_s: float = 300.0
+    retry: bool = False
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 0:
+            raise UsageError(f"--jobs is {self.jobs}, expected 0 (this process) or more")
+        if not self.timeout_s > 0:
+            raise UsageError(f"--timeout is {self.timeout_s:g} s, expected more than 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The clips of some sources, and the sources that could not be read and why."""
+
+    clips: list[Clip]
+    failures: dict[str, str]
+
+
+@dataclass(slots=True)
+class ExtractSummary:
+    """What one run of ``extract`` did."""
+
+    cache: Path
+    landmarker: str
+    extracted: int = 0
+    unchanged: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+    stages_s: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    odd: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def clips(self) -> int:
+        """How many clips of the sources are in the cache and usable."""
+        return self.extracted + self.unchanged
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the summary as one JSON object."""
+        return {
+            "cache": str(self.cache),
+            "landmarker": self.landmarker,
+            "clips": self.clips,
+            "extracted": self.extracted,
+            "unchanged": self.unchanged,
+            "failed": [{"clip": c, "reason": r} for c, r in sorted(self.failures.items())],
+            "odd": {clip_id: list(issues) for clip_id, issues in sorted(self.odd.items())},
+            "frames": self.frames,
+            "seconds": round(self.seconds, 3),
+            "stages_s": {name: round(s, 3) for name, s in sorted(self.stages_s.items())},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    clip: Clip
+    recipe: Recipe
+    cache: Path
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    frames: int
+    reason: str
+    issues: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+def list_clips(
+    sources: Sequence[str], options: ExtractOptions, stdin: TextIO | None = None
+) -> Listing:
+    """Return the clips that `extract` would take, without opening one.
+
+    Where several sources are named, one that cannot be read does not stop the others.
+    """
+    named = list(expand(sources, stdin))
+    if len(named) == 1:
+        return Listing(read_sources(named, options.corpus), {})
+    found: dict[str, Clip] = {}
+    failures = {}
+    for source in named:
+        try:
+            clips = read_sources([source], options.corpus)
+        except InputError as error:
+            failures[str(source)] = str(error)
+            continue
+        twice = next((c for c in clips if c.clip_id in found), None)
+        if twice is not None:
+            failures[str(source)] = (
+                f"{source}: clip {twice.clip_id} is also in {found[twice.clip_id].location}; "
+                "name each clip once, or give it a name in a manifest"
+            )
+            continue
+        found |= {clip.clip_id: clip for clip in clips}
+    return Listing([found[clip_id] for clip_id in sorted(found)], failures)
+
+
+def extract(
+    sources: Sequence[str],
+    cache_path: Path,
+    options: ExtractOptions | None = None,
+    *,
+    stdin: TextIO | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> ExtractSummary:
+    """Extract every clip of `sources` into the cache at `cache_path`.
+
+    Clips whose source and options are unchanged are left alone. A clip that fails is
+    recorded with its reason and listed in the summary; the others go on. Raises
+    `InputError` if a source is unusable or the cache was made with other options.
+    """
+    options = options or ExtractOptions()
+    start = time.perf_counter()
+    landmarker = choose(options.landmarks).name
+    recipe = Recipe(options.steps, options.temporal, options.flow, landmarker)
+    listing = list_clips(sources, options, stdin)
+    summary = ExtractSummary(cache_path, landmarker, failures=dict(listing.failures))
+    keys = {clip.clip_id: source_key(clip, recipe) for clip in listing.clips}
+    if options.force:
+        cache.discard(cache_path)
+    have = _have(cache_path, recipe, options.retry)
+    todo = []
+    for clip in listing.clips:
+        if keys[clip.clip_id] in have:
+            _count_known(summary, clip, have[keys[clip.clip_id]])
+        else:
+            todo.append(_Task(clip, recipe, cache_path, keys[clip.clip_id]))
+    _run(todo, options, summary, progress)
+    cache.merge(cache_path, recipe.as_options())
+    summary.seconds = time.perf_counter() - start
+    return summary
+
+
+def _count_known(summary: ExtractSummary, clip: Clip, record: ClipRecord) -> None:
+    if record.ok:
+        summary.unchanged += 1
+    else:
+        summary.failures[clip.clip_id] = record.reason
+    if record.issues:
+        summary.odd[clip.clip_id] = record.issues
+
+
+def _have(path: Path, recipe: Recipe, retry: bool) -> dict[str, ClipRecord]:
+    """Return key → record without arrays of every clip already extracted, merged or not."""
+    cache.merge(path, recipe.as_options())
+    with cache.open_cache(path) as merged:
+        cache.check_options(merged, recipe.as_options())
+        records = {merged.key(r.clip_id): r for r in merged.summaries()}
+    return {key: r for key, r in records.items() if r.ok or not retry}
+
+
+def _run(
+    todo: list[_Task],
+    options: ExtractOptions,
+    summary: ExtractSummary,
+    progress: Callable[[int, int, str], None] | None,
+) -> None:
+    jobs = workers.cores() if options.jobs is None else options.jobs
+    outcomes = workers.run(
+        _extract_one, todo, jobs, options.timeout_s, _WORKER_MEMORY, "mecli.extract"
+    )
+    for done, outcome in enumerate(outcomes, start=1):
+        task = todo[outcome.index]
+        if outcome.value is None:
+            _raise_bug(outcome.error)
+            result = _record_failure(task, outcome.reason)
+        else:
+            result = outcome.value
+        _count(summary, task.clip, result)
+        if progress is not None:
+            progress(done, len(todo), task.clip.clip_id)
+
+
+def _raise_bug(error: BaseException | None) -> None:
+    """Let a bug of ours keep its traceback; crashes, time-outs and memory are the clip's."""
+    from pebble import ProcessExpired
+
+    if not isinstance(error, (ProcessExpired, TimeoutError, MemoryError, InputError)):
+        assert error is not None
+        raise error
+
+
+def _count(summary: ExtractSummary, clip: Clip, done: _Done) -> None:
+    summary.frames += done.frames
+    for name, seconds in done.seconds.items():
+        summary.stages_s[name] = summary.stages_s.get(name, 0.0) + seconds
+    if done.issues:
+        summary.odd[clip.clip_id] = done.issues
+    if done.reason:
+        summary.failures[clip.clip_id] = done.reason
+    else:
+        summary.extracted += 1
+
+
+def _extract_one(task: _Task) -> _Done:
+    """Extract one clip in a worker and put it beside the cache."""
+    watch = Stopwatch()
+    landmarker = _landmarker(task.recipe.landmarks)
+    try:
+        record = preprocess(task.clip, task.recipe, landmarker, watch)
+    except InputError as error:
+        return _record_failure(task, str(error), watch.seconds)
+    with watch.stage("store"):
+        cache.add(task.cache, record, task.key, task.recipe.as_options())
+    return _Done(record.frame_count, "", record.issues, watch.seconds)
+
+
+@lru_cache(maxsize=2)
+def _landmarker(name: str) -> Landmarker:
+    workers.use_one_thread()
+    return choose(name)
+
+
+def _record_failure(task: _Task, reason: str, seconds: Mapping[str, float] | None = None) -> _Done:
+    clip = task.clip
+    record = ClipRecord(
+        clip_id=clip.clip_id,
+        corpus=clip.corpus,
+        subject=clip.subject,
+        name=clip.name,
+        source=clip.location,
+        labels=dict(clip.labels),
+        issues=clip.issues,
+        landmarker=task.recipe.landmarks,
+    ).failed(reason)
+    cache.add(task.cache, record, task.key, task.recipe.as_options())
+    return _Done(0, reason, clip.issues, dict(seconds or {}))
+
+
+def source_key(clip: Clip, recipe: Recipe) -> str:
+    """Return a digest of what decides the record of `clip`: files, annotation, recipe.
+
+    Files count by name, size and modification time, so that a moved corpus stays valid
+    and a changed file does not.
+    """
+    paths = clip.frames if isinstance(clip.frames, tuple) else (clip.frames,)
+    beside = () if clip.landmarks is None else (clip.landmarks,)
+    identity = [cache.SCHEMA, recipe.as_options(), clip.clip_id, clip.onset, clip.apex]
+    identity += [clip.offset, clip.fps, sorted(clip.labels.items()), list(clip.issues)]
+    identity += [_file_identity(path) for path in (*paths, *beside)]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
+
+
+def _file_identity(path: Path) -> tuple[str, int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return path.name, -1, -1
+    return path.name, stat.st_size, stat.st_mtime_ns

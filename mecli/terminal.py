@@ -1,0 +1,90 @@
+"""What the terminal sees besides results: progress, notes and errors, all on stderr."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+_SHOW_AFTER_S = 0.5
+
+
+class Report(Protocol):
+    """Tell how far a long job has come."""
+
+    def __call__(self, done: int, total: int, message: str = "", /) -> None:
+        """`done` of `total` parts are finished; `message` names the latest."""
+        ...
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Report]:
+    """Show a bar on stderr while the block runs, if stderr is a terminal.
+
+    The bar appears only when the job takes longer than half a second.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total, message="", /: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Left
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Left(compact=True),
+        TextColumn("{task.fields[message]}", markup=False),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    job = bar.add_task(title, total=None, message="")
+    start = time.monotonic()
+
+    def report(done: int, total: int, message: str = "", /) -> None:
+        bar.update(job, completed=done, total=total, message=message)
+        if not bar.live.is_started and time.monotonic() - start > _SHOW_AFTER_S:
+            bar.start()
+
+    try:
+        yield report
+    finally:
+        bar.stop()
+
+
+def note(text: str) -> None:
+    """Say one line on stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def show(text: str) -> None:
+    """Write a result to stdout."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def show_json(value: Any) -> None:
+    """Write one JSON document to stdout."""
+    show(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def show_json_lines(values: Iterator[Any]) -> None:
+    """Write one JSON object a line to stdout."""
+    for value in values:
+        show(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def raise_on_sigterm() -> None:
+    """Turn SIGTERM into an exit that runs clean-up, with the shell's code 143."""
+
+    def leave(_signal: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    handler: Callable[[int, FrameType | None], None] = leave
+    signal.signal(signal.SIGTERM, handler)

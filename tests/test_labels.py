@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mecli.errors import InputError, UnknownName
+from mecli.labels import Annotation, apply_scheme
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def labelled(*rows: tuple[str, str]) -> list[Annotation]:
+    return [Annotation(clip, clip.split("/")[0], {"emotion": word}) for clip, word in rows]
+
+
+def test_megc2019_groups_emotions_into_three_classes() -> None:
+    table = apply_scheme(
+        "megc2019",
+        labelled(
+            ("samm/1/a", "Anger"), ("samm/1/b", "Happiness"), ("samm/1/c", "surprise"),
+            ("samm/1/d", "Other"), ("smic/1/e", "negative"), ("samm/1/f", ""),
+        ),
+    )  # fmt: skip
+    assert table.classes == ("negative", "positive", "surprise")
+    assert table.index == {"samm/1/a": 0, "samm/1/b": 1, "samm/1/c": 2, "smic/1/e": 0}
+    assert set(table.excluded) == {"samm/1/d", "samm/1/f"}
+    assert "'unknown'" in table.excluded["samm/1/f"]
+
+
+def test_megc2019_takes_from_casme2_only_what_the_organisers_list() -> None:
+    table = apply_scheme(
+        "megc2019",
+        labelled(
+            ("casme2/sub01/a", "disgust"), ("casme2/sub01/b", "repression"),
+            ("casme2/sub01/c", "sadness"), ("casme2/sub01/d", "fear"),
+            ("casme2/sub04/EP12_01f", "disgust"), ("casme2/sub05/EP09_05f", "disgust"),
+        ),
+    )  # fmt: skip
+    assert set(table.index) == {"casme2/sub01/a", "casme2/sub01/b"}
+
+
+def test_emotion_keeps_the_words_of_the_corpus_in_order() -> None:
+    table = apply_scheme("emotion", labelled(("c/1/b", "Fear"), ("c/1/a", "anger"), ("c/1/c", " ")))
+    assert table.classes == ("anger", "fear")
+    assert table.index == {"c/1/a": 0, "c/1/b": 1}
+    assert table.excluded == {"c/1/c": "no emotion given"}
+
+
+def test_a_csv_maps_own_labels_to_classes_in_its_order(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("\ufefflabel,class\nfear,bad\n\nHappiness,good\nother,\n")
+    clips = labelled(("c/1/a", "fear"), ("c/1/b", "happiness"), ("c/1/c", "other"))
+    table = apply_scheme(str(path), clips)
+    assert table.classes == ("bad", "good")
+    assert table.index == {"c/1/a": 0, "c/1/b": 1}
+    assert table.excluded == {"c/1/c": "label 'other' has no class in mine.csv"}
+
+
+def test_a_csv_may_name_clips_instead(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("clip,class\nc/1/a,x\nc/1/b,y\n")
+    assert apply_scheme(str(path), labelled(("c/1/b", ""), ("c/1/a", ""))).index == {
+        "c/1/a": 0,
+        "c/1/b": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"header is \(empty\), expected 'label,class'"),
+        ("a,b\n", "header is a,b"),
+        ("label,class\nx,y\n", r"names 1 class\(es\)"),
+        ("label,class\nx,y\nx,z\n", "row 3 gives 'x' a second class 'z'"),
+        ("label,class\nx\n", "row 2 has 1 cells, expected 2"),
+    ],
+)
+def test_a_broken_csv_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        apply_scheme(str(path), [])
+
+
+def test_a_missing_or_binary_csv_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such label table"):
+        apply_scheme(str(tmp_path / "none.csv"), [])
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\xd8")
+    with pytest.raises(InputError, match="cannot be read as a CSV"):
+        apply_scheme(str(tmp_path / "binary.csv"), [])
+
+
+def test_an_unknown_scheme_suggests_the_nearest() -> None:
+    with pytest.raises(UnknownName, match=r"unknown label scheme 'megc2109'; did you mean 'megc20"):
+        apply_scheme("megc2109", [])
