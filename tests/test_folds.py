@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mecli import folds, registry
@@ -26,6 +26,7 @@ def table(*counts: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ["loso", "kfold"])
+@settings(deadline=None)
 @given(subject_of=CLIPS.filter(lambda s: len(set(s.values())) >= 3))
 def test_every_clip_is_tested_exactly_once(name: str, subject_of: dict[str, str]) -> None:
     made = registry.load("protocol", name)(subject_of, k=3)
@@ -34,6 +35,7 @@ def test_every_clip_is_tested_exactly_once(name: str, subject_of: dict[str, str]
 
 
 @pytest.mark.parametrize("name", sorted(registry.PROTOCOLS))
+@settings(deadline=None)
 @given(subject_of=CLIPS.filter(lambda s: len(set(s.values())) >= 3), seed=st.integers(0, 2**40))
 def test_no_person_is_on_both_sides(name: str, subject_of: dict[str, str], seed: int) -> None:
     for fold in registry.load("protocol", name)(subject_of, k=3, share=0.3, seed=seed):
@@ -43,6 +45,7 @@ def test_no_person_is_on_both_sides(name: str, subject_of: dict[str, str], seed:
 
 
 @pytest.mark.parametrize("name", sorted(registry.PROTOCOLS))
+@settings(deadline=None)
 @given(subject_of=CLIPS.filter(lambda s: len(set(s.values())) >= 3), shuffle=st.randoms())
 def test_the_order_of_the_clips_does_not_matter(
     name: str, subject_of: dict[str, str], shuffle: Random

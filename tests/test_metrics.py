@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import (
     accuracy_score,
@@ -33,6 +33,7 @@ def tables() -> st.SearchStrategy[Table]:
     return st.integers(2, 7).flatmap(pairs)
 
 
+@settings(deadline=None)
 @given(table=tables())
 def test_scores_equal_scikit_learns_macro_scores_over_the_fixed_classes(table: Table) -> None:
     k, pairs = table
@@ -58,6 +59,7 @@ def test_scores_equal_scikit_learns_macro_scores_over_the_fixed_classes(table: T
         assert ours(counts) == pytest.approx(theirs(labels, predictions, average=None, **over))
 
 
+@settings(deadline=None)
 @given(table=tables(), shuffle=st.randoms())
 def test_the_order_of_the_clips_changes_no_score(table: Table, shuffle: Random) -> None:
     k, pairs = table
