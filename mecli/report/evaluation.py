@@ -1,0 +1,289 @@
+"""What `evaluate` found, as a result object, as text and as one JSON document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mecli import metrics
+from mecli.report.tables import Table, count, interval, number, render
+from mecli.statistics import Intervals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import TextIO
+
+    from numpy.typing import NDArray
+
+SCORES = {
+    "uf1": "UF1",
+    "uar": "UAR",
+    "accuracy": "accuracy",
+    "macro_precision": "macro precision",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The pooled confusion matrix of some clips, and how sure its scores are."""
+
+    subjects: int
+    counts: NDArray[np.int64]
+    intervals: Intervals = field(default_factory=Intervals)
+
+    @property
+    def clips(self) -> int:
+        """Number of clips counted."""
+        return int(self.counts.sum())
+
+    def scores(self) -> dict[str, float]:
+        """Return the headline scores by name."""
+        return {name: float(value) for name, value in metrics.headline(self.counts).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvaluation:
+    """One source scored: what it is, and its groups of clips.
+
+    With several seeds `whole` scores their ensemble (the mean of their class scores)
+    and `by_seed` each seed on its own.
+    """
+
+    source: str
+    classes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    whole: Group
+    by_corpus: Mapping[str, Group]
+    by_subject: Mapping[str, Group]
+    by_seed: Mapping[int, Group]
+    model: str | None = None
+    protocol: str | None = None
+    scheme: str | None = None
+    selection: str | None = None
+    excluded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two sources on the clips they share; `differences` are second minus first."""
+
+    first: str
+    second: str
+    first_group: Group
+    second_group: Group
+    differences: Intervals
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Every source, the comparisons with the first, and what a reader has to know."""
+
+    runs: tuple[RunEvaluation, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    notes: tuple[str, ...] = ()
+    by: str | None = None
+
+
+def to_json(result: Evaluation) -> dict[str, Any]:
+    """Return one JSON-able document: the source's object, or ``runs`` and ``comparisons``."""
+    documents = [_run_json(run) for run in result.runs]
+    if len(documents) == 1:
+        return {**documents[0], "notes": list(result.notes)}
+    comparisons = [_comparison_json(comparison) for comparison in result.comparisons]
+    return {"runs": documents, "comparisons": comparisons, "notes": list(result.notes)}
+
+
+def to_text(result: Evaluation, stream: TextIO | None = None) -> str:
+    """Return the tables a person reads, styled if `stream` is a terminal."""
+    blocks: list[str | Table] = []
+    if len(result.runs) > 1:
+        blocks += _side_by_side(result)
+    for run in result.runs:
+        blocks += _run_blocks(run, result.by)
+    return render(blocks, stream)
+
+
+def _run_json(run: RunEvaluation) -> dict[str, Any]:
+    document = {
+        "source": run.source,
+        "model": run.model,
+        "protocol": run.protocol,
+        "scheme": run.scheme,
+        "classes": list(run.classes),
+        "seeds": list(run.seeds),
+        "selection": run.selection,
+        **_group_json(run.whole, run.classes),
+        "per_class": [
+            dict(zip(("class", "f1", "recall", "precision", "support"), row, strict=True))
+            for row in _per_class(run)
+        ],
+        "by_corpus": {n: _group_json(g, run.classes) for n, g in run.by_corpus.items()},
+        "by_subject": {n: _group_json(g, run.classes) for n, g in run.by_subject.items()},
+        "excluded": run.excluded,
+    }
+    if len(run.by_seed) > 1:
+        document["by_seed"] = {str(seed): g.scores() for seed, g in run.by_seed.items()}
+        document["seed_mean"], document["seed_sd"] = _seed_spread(run)
+    return document
+
+
+def _group_json(group: Group, classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "clips": group.clips,
+        "subjects": group.subjects,
+        **group.scores(),
+        "ci95": {name: list(bounds) for name, bounds in group.intervals.of.items()},
+        "confusion": group.counts.tolist(),
+        "absent_classes": list(metrics.absent_classes(group.counts, classes)),
+    }
+
+
+def _comparison_json(comparison: Comparison) -> dict[str, Any]:
+    first, second = comparison.first_group.scores(), comparison.second_group.scores()
+    return {
+        "first": comparison.first,
+        "second": comparison.second,
+        "clips": comparison.first_group.clips,
+        "subjects": comparison.first_group.subjects,
+        **{
+            name: {
+                "first": first[name],
+                "second": second[name],
+                "difference": second[name] - first[name],
+                "ci95": _listed(comparison.differences.of.get(name)),
+            }
+            for name in SCORES
+        },
+    }
+
+
+def _listed(bounds: tuple[float, float] | None) -> list[float] | None:
+    return None if bounds is None else list(bounds)
+
+
+def _per_class(run: RunEvaluation) -> list[tuple[str, float, float, float, int]]:
+    counts = run.whole.counts
+    columns = (
+        metrics.f1_per_class(counts),
+        metrics.recall_per_class(counts),
+        metrics.precision_per_class(counts),
+    )
+    rows = zip(run.classes, *(c.tolist() for c in columns), counts.sum(1).tolist(), strict=True)
+    return [(name, f1, recall, precision, n) for name, f1, recall, precision, n in rows]
+
+
+def _seed_spread(run: RunEvaluation) -> tuple[dict[str, float], dict[str, float]]:
+    scores = [group.scores() for group in run.by_seed.values()]
+    values = {name: np.array([s[name] for s in scores]) for name in SCORES}
+    return (
+        {name: float(v.mean()) for name, v in values.items()},
+        {name: float(v.std(ddof=1)) for name, v in values.items()},
+    )
+
+
+def _run_blocks(run: RunEvaluation, by: str | None) -> list[str | Table]:
+    blocks: list[str | Table] = [_title(run), _headline(run), _class_table(run), _confusion(run)]
+    if by == "corpus" or len(run.by_corpus) > 1:
+        blocks.append(_group_table("corpus", run.by_corpus))
+    if by == "subject":
+        blocks.append(_subject_table(run))
+    return blocks
+
+
+def _title(run: RunEvaluation) -> str:
+    absent = metrics.absent_classes(run.whole.counts, run.classes)
+    seeds = f"seed{'s' * (len(run.seeds) > 1)} {', '.join(map(str, run.seeds))}"
+    about = [
+        run.model,
+        f"protocol {run.protocol or 'not stated'}",
+        f"labels {run.scheme or 'not stated'}",
+        f"selection {run.selection or 'not stated'}",
+        seeds,
+    ]
+    corpora = f"{len(run.by_corpus)} corp{'us' if len(run.by_corpus) == 1 else 'ora'}"
+    size = [count(run.whole.clips, "clip"), count(run.whole.subjects, "subject"), corpora]
+    lines = [
+        run.source,
+        " · ".join(part for part in about if part),
+        f"{', '.join(size)}; {run.excluded} excluded",
+    ]
+    if absent:
+        lines.append(f"never labelled, scored as 0: {', '.join(absent)}")
+    return "\n".join(lines)
+
+
+def _headline(run: RunEvaluation) -> Table:
+    scores, intervals = run.whole.scores(), run.whole.intervals.of
+    several = len(run.by_seed) > 1
+    pooled = f"ensemble of {len(run.by_seed)} seeds" if several else "pooled"
+    header = ["score", pooled, "95 % CI over subjects"]
+    rows = [
+        [title, number(scores[name]), interval(intervals.get(name))]
+        for name, title in SCORES.items()
+    ]
+    if several:
+        mean, sd = _seed_spread(run)
+        header.append("mean ± sd of seeds")
+        for row, name in zip(rows, SCORES, strict=True):
+            row.append(f"{number(mean[name])} ± {number(sd[name])}")
+    return Table(header, rows)
+
+
+def _class_table(run: RunEvaluation) -> Table:
+    rows = [
+        [name, number(f1), number(recall), number(precision), str(n)]
+        for name, f1, recall, precision, n in _per_class(run)
+    ]
+    return Table(["class", "F1", "recall", "precision", "clips"], rows)
+
+
+def _confusion(run: RunEvaluation) -> Table:
+    rows = [
+        [name, *map(str, row)]
+        for name, row in zip(run.classes, run.whole.counts.tolist(), strict=True)
+    ]
+    return Table(["label \\ predicted", *run.classes], rows)
+
+
+def _group_table(kind: str, groups: Mapping[str, Group]) -> Table:
+    rows = []
+    for name, group in groups.items():
+        scores = [number(value) for value in group.scores().values()]
+        bounds = interval(group.intervals.of.get("uf1"))
+        rows.append([name, str(group.clips), str(group.subjects), *scores, bounds])
+    return Table([kind, "clips", "subjects", *SCORES.values(), "95 % CI of UF1"], rows)
+
+
+def _subject_table(run: RunEvaluation) -> Table:
+    # UF1 of one person says little: most show few classes. Hits per class say it all.
+    rows = []
+    for name, group in run.by_subject.items():
+        hits, totals = np.diagonal(group.counts).tolist(), group.counts.sum(1).tolist()
+        found = [f"{hit}/{n}" if n else "–" for hit, n in zip(hits, totals, strict=True)]
+        rows.append([name, str(group.clips), number(group.scores()["accuracy"]), *found])
+    return Table(["subject", "clips", "accuracy", *run.classes], rows)
+
+
+def _side_by_side(result: Evaluation) -> list[str | Table]:
+    rows = []
+    for run in result.runs:
+        scores = [number(value) for value in run.whole.scores().values()]
+        rows.append([run.source, str(run.whole.clips), *scores])
+    blocks: list[str | Table] = [Table(["source", "clips", *SCORES.values()], rows)]
+    return blocks + [_difference(comparison) for comparison in result.comparisons]
+
+
+def _difference(comparison: Comparison) -> Table:
+    first, second = comparison.first_group.scores(), comparison.second_group.scores()
+    rows = [
+        [
+            f"{title}: {comparison.second} minus {comparison.first}",
+            str(comparison.first_group.clips),
+            f"{second[name] - first[name]:+.3f}",
+            interval(comparison.differences.of.get(name), signed=True),
+        ]
+        for name, title in SCORES.items()
+    ]
+    return Table(["difference", "shared clips", "pooled", "95 % CI over subjects"], rows)
