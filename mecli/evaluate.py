@@ -1,0 +1,297 @@
+"""Score runs and prediction tables: pooled over folds, never averaged over them."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mecli import labels, metrics, statistics
+from mecli.errors import InputError, MissingDependency, UsageError
+from mecli.files import read_json
+from mecli.predictions import class_names, in_classes, join_seeds, read_predictions
+from mecli.report.evaluation import Comparison, Evaluation, Group, RunEvaluation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TextIO
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mecli.predictions import Prediction, PredictionTable
+
+RUN_FORMAT = 1
+COMPLETE = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """What to score against and how; `classes` or `labels` fix the class list."""
+
+    runs: Path = Path("runs")
+    classes: tuple[str, ...] = ()
+    labels: str | None = None
+    by: str | None = None
+    resamples: int = statistics.RESAMPLES
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.classes and self.labels:
+            raise UsageError("--classes and --labels both fix the class list; give one of them")
+        if self.classes and (len(set(self.classes)) < len(self.classes) or "" in self.classes):
+            raise UsageError(f"--classes {','.join(self.classes)}: a name is empty or repeated")
+        if self.by not in {None, "corpus", "subject"}:
+            raise UsageError(f"--by is '{self.by}', expected 'corpus' or 'subject'")
+        if self.resamples < 1 or self.seed < 0:
+            raise UsageError(
+                f"{self.resamples} resamples with seed {self.seed}: expected at least 1 "
+                "resample and a seed of 0 or more"
+            )
+
+
+@dataclass(slots=True)
+class _Scored:
+    """A source on its way: its clips, one prediction each, and its figures."""
+
+    clips: Mapping[str, Prediction]
+    figures: RunEvaluation
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What a reader has to know, each said once, in order."""
+
+    lines: dict[str, None] = field(default_factory=dict)
+
+    def add(self, source: str, text: str) -> None:
+        if text:
+            self.lines[f"{source}: {text}"] = None
+
+
+def evaluate(
+    sources: Sequence[str | Path],
+    options: EvaluateOptions | None = None,
+    stdin: TextIO | None = None,
+) -> Evaluation:
+    """Score each run folder or predictions CSV (``-``: `stdin`) and compare with the first.
+
+    Without `sources` the newest complete run is scored. Raises `InputError` for a source
+    that cannot be scored, `MissingDependency` if there is no run yet.
+    """
+    options = options or EvaluateOptions()
+    notes = _Notes()
+    if sum(str(source) == "-" for source in sources) > 1:
+        raise UsageError("'-' is given twice, but standard input can be read only once")
+    chosen = list(sources) or [newest_run(options.runs)]
+    scored = [_score(source, options, notes, stdin) for source in chosen]
+    compared = [_compare(scored[0], other, options, notes) for other in scored[1:]]
+    return Evaluation(
+        tuple(one.figures for one in scored),
+        tuple(comparison for comparison in compared if comparison is not None),
+        tuple(notes.lines),
+        options.by,
+    )
+
+
+def newest_run(folder: Path) -> Path:
+    """Return the newest complete run in `folder`, by the time in its name or its file."""
+    found = [path for path in sorted(folder.glob("*/run.json")) if _is_complete(path)]
+    if not found:
+        raise MissingDependency(f"no complete run in {folder}/: run `mecli train` first")
+    return max(found, key=_written).parent
+
+
+def _is_complete(path: Path) -> bool:
+    header = read_json(path)
+    return isinstance(header, dict) and header.get("status") == COMPLETE
+
+
+def _written(path: Path) -> tuple[str, str]:
+    stamp = re.match(r"\d{8}-\d{6}", path.parent.name)
+    saved = time.strftime("%Y%m%d-%H%M%S", time.localtime(path.stat().st_mtime))
+    return (stamp.group() if stamp else saved), path.parent.name
+
+
+def _score(
+    source: str | Path, options: EvaluateOptions, notes: _Notes, stdin: TextIO | None
+) -> _Scored:
+    folder = Path(source)
+    header: Mapping[str, Any] = {}
+    if str(source) != "-" and folder.is_dir():
+        header = _read_header(folder, notes)
+        table = read_predictions(folder / "predictions.csv")
+        _check_complete(folder, header, table)
+    else:
+        table = read_predictions(source, stdin)
+    classes = _class_list(header, table, options, notes)
+    table = in_classes(table, classes)
+    seeds, clips = table.by_seed(), join_seeds(table, classes)
+    name = str(source) if header else table.source
+    figures = RunEvaluation(
+        source=name,
+        classes=classes,
+        seeds=tuple(seeds),
+        whole=_group(clips.values(), classes, options),
+        by_corpus=_groups(clips.values(), "corpus", classes, options),
+        by_subject=_groups(clips.values(), "subject", classes),
+        by_seed={seed: _group(rows.values(), classes) for seed, rows in seeds.items()},
+        model=header.get("model"),
+        protocol=header.get("protocol"),
+        scheme=options.labels or header.get("scheme"),
+        selection=header.get("selection"),
+        excluded=len(header.get("excluded", {})),
+    )
+    _explain(figures, notes)
+    return _Scored(clips, figures)
+
+
+def _read_header(folder: Path, notes: _Notes) -> dict[str, Any]:
+    """Return run.json of a run folder, checked as far as the scores depend on it."""
+    path = folder / "run.json"
+    if not path.exists():
+        raise InputError(f"{folder}: holds no run.json, so it is no run; name a run or a CSV file")
+    header = read_json(path)
+    version = header.get("format") if isinstance(header, dict) else None
+    if version != RUN_FORMAT:
+        raise InputError(f"{path}: run format is {version}, expected {RUN_FORMAT}; train again")
+    classes = header.get("classes")
+    if not (isinstance(classes, list) and classes and all(isinstance(c, str) for c in classes)):
+        raise InputError(f"{path}: 'classes' is {classes!r}, expected a list of names")
+    if header.get("protocol") == "all":
+        raise InputError(f"{folder}: protocol 'all' holds out nobody, so there is nothing to score")
+    if header.get("status") != COMPLETE:
+        notes.add(
+            str(folder),
+            f"the run is '{header.get('status')}', not complete: these are the folds done so far",
+        )
+    if header.get("selection") == "oracle":
+        notes.add(
+            str(folder),
+            "selection 'oracle' looked at the test subjects: every figure is LEAKED",
+        )
+    return dict(header)
+
+
+def _check_complete(folder: Path, header: Mapping[str, Any], table: PredictionTable) -> None:
+    """Refuse a complete run whose table lacks a held-out clip, or holds another."""
+    folds = header.get("folds", [])
+    expected = {clip for fold in folds for clip in fold.get("test", [])}
+    if header.get("status") != COMPLETE or not expected:
+        return
+    for seed, clips in table.by_seed().items():
+        odd = sorted(expected ^ set(clips))
+        if odd:
+            raise InputError(
+                f"{folder / 'predictions.csv'}: seed {seed} has {len(clips)} clips, but run.json "
+                f"holds out {len(expected)}; the first that differs is {odd[0]}; train again"
+            )
+
+
+def _class_list(
+    header: Mapping[str, Any], table: PredictionTable, options: EvaluateOptions, notes: _Notes
+) -> tuple[str, ...]:
+    if options.classes:
+        return options.classes
+    if options.labels:
+        classes = labels.apply_scheme(options.labels, ()).classes
+        if not classes:
+            raise UsageError(
+                f"label scheme '{options.labels}' has no class list of its own; use --classes a,b,c"
+            )
+        return classes
+    if header:
+        return tuple(header["classes"])
+    names = class_names(table)
+    notes.add(
+        table.source,
+        f"no class list given: scored over those that occur ({', '.join(names)}); "
+        "name them with --classes or --labels",
+    )
+    return names
+
+
+def _group(
+    rows: Iterable[Prediction], classes: Sequence[str], options: EvaluateOptions | None = None
+) -> Group:
+    """Count `rows`; with `options` also bootstrap their subjects."""
+    per_subject = _subject_counts(sorted(rows, key=lambda r: r.clip), classes)
+    counts = per_subject.sum(0)
+    if options is None:
+        return Group(len(per_subject), counts)
+    intervals = statistics.bootstrap(per_subject, options.resamples, options.seed)
+    return Group(len(per_subject), counts, intervals)
+
+
+def _groups(
+    rows: Iterable[Prediction],
+    key: str,
+    classes: Sequence[str],
+    options: EvaluateOptions | None = None,
+) -> dict[str, Group]:
+    members: dict[str, list[Prediction]] = {}
+    for row in rows:
+        members.setdefault(getattr(row, key), []).append(row)
+    return {name: _group(members[name], classes, options) for name in sorted(members)}
+
+
+def _subject_counts(rows: Sequence[Prediction], classes: Sequence[str]) -> NDArray[np.int64]:
+    position = {name: i for i, name in enumerate(classes)}
+    return statistics.subject_confusions(
+        [position[row.label] for row in rows],
+        [position[row.prediction] for row in rows],
+        [row.subject for row in rows],
+        len(classes),
+    )
+
+
+def _explain(figures: RunEvaluation, notes: _Notes) -> None:
+    notes.add(figures.source, figures.whole.intervals.note)
+    absent = metrics.absent_classes(figures.whole.counts, figures.classes)
+    if absent:
+        notes.add(figures.source, f"no clip is labelled {', '.join(absent)}: scored as 0")
+    if figures.excluded:
+        notes.add(figures.source, f"{figures.excluded} clip(s) were excluded before training")
+
+
+def _compare(
+    first: _Scored, second: _Scored, options: EvaluateOptions, notes: _Notes
+) -> Comparison | None:
+    """Return the paired difference on the clips that both predict; None, noted, if unfair."""
+    ours, theirs = first.figures, second.figures
+    pair = f"{theirs.source} against {ours.source}"
+    if set(ours.classes) != set(theirs.classes):
+        notes.add(pair, "not compared, their class lists differ")
+        return None
+    shared = sorted(set(first.clips) & set(second.clips))
+    if not shared:
+        notes.add(pair, "not compared, they share no clip")
+        return None
+    if len(shared) < max(len(first.clips), len(second.clips)):
+        notes.add(pair, f"compared on the {len(shared)} clips they share only")
+    if len(ours.seeds) != len(theirs.seeds):
+        notes.add(pair, f"{len(theirs.seeds)} seed(s) against {len(ours.seeds)}")
+    for clip in shared:
+        one, other = first.clips[clip], second.clips[clip]
+        if (one.label, one.subject) != (other.label, other.subject):
+            raise InputError(
+                f"{theirs.source}: clip {clip} is '{other.label}' of {other.subject}, but "
+                f"'{one.label}' of {one.subject} in {ours.source}; they cannot be compared"
+            )
+    one_counts, other_counts = (
+        _subject_counts([scored.clips[clip] for clip in shared], ours.classes)
+        for scored in (first, second)
+    )
+    differences = statistics.paired_bootstrap(
+        one_counts, other_counts, options.resamples, options.seed
+    )
+    notes.add(pair, differences.note)
+    return Comparison(
+        ours.source,
+        theirs.source,
+        Group(len(one_counts), one_counts.sum(0)),
+        Group(len(other_counts), other_counts.sum(0)),
+        differences,
+    )
