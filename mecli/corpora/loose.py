@@ -1,0 +1,63 @@
+"""Clips without a corpus: video files and folders of images; who is shown is not known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mecli.clips import Clip, check_part
+from mecli.corpora.frames import Disk, Numbered, numbered
+from mecli.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CORPUS = "loose"
+
+
+def read_unit(disk: Disk, path: Path) -> Clip:
+    """Return a video file, or a folder that directly holds images, as a clip.
+
+    The subject is unknown. Leave-one-subject-out must not put one person on both sides,
+    so clips from one folder count as one person, called after that folder.
+    """
+    subject = path.absolute().parent.name or "root"
+    frames = frames_of(disk, path)
+    return Clip(
+        corpus=CORPUS,
+        subject=check_part(subject.strip(), f"{path}: folder name"),
+        name=check_part((path.stem if path.is_file() else path.name).strip(), f"{path}: name"),
+        frames=frames.frames,
+        issues=(f"subject unknown, counted as '{subject}' after the folder", *frames.issues),
+        landmarks=landmarks_beside(disk, path),
+    )
+
+
+def frames_of(disk: Disk, path: Path) -> Numbered:
+    """Return the frames of a video file or an image folder."""
+    if path.is_file():
+        return Numbered(path)
+    images = disk.listing(path).images
+    if not images:
+        raise InputError(f"{path}: holds no images, expected an image sequence")
+    return numbered(images)
+
+
+def landmarks_beside(disk: Disk, path: Path) -> Path | None:
+    """Return the 68-point arrays of a clip: ``X.npy`` or ``X.npz`` beside ``X`` or ``X.mp4``."""
+    stem = path.stem if path.is_file() else path.name
+    for other in disk.listing(path.parent).others:
+        if other.suffix.casefold() in {".npy", ".npz"} and other.stem == stem:
+            return other
+    return None
+
+
+def units(disk: Disk, root: Path, depth: int = 4) -> list[tuple[Path, int]]:
+    """Return every video and image folder below `root` with its depth (`root` itself: 0)."""
+    inside = disk.listing(root)
+    if inside.images:
+        return [(root, 0)]
+    found = [(video, 1) for video in inside.videos]
+    if depth > 0:
+        for folder in inside.folders:
+            found += [(path, d + 1) for path, d in units(disk, folder, depth - 1)]
+    return found
