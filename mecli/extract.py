@@ -202,22 +202,14 @@ def _run(
     for done, outcome in enumerate(outcomes, start=1):
         task = todo[outcome.index]
         if outcome.value is None:
-            _raise_bug(outcome.error)
+            if outcome.error is not None and not workers.is_failure_of_task(outcome.error):
+                raise outcome.error
             result = _record_failure(task, outcome.reason)
         else:
             result = outcome.value
         _count(summary, task.clip, result)
         if progress is not None:
             progress(done, len(todo), task.clip.clip_id)
-
-
-def _raise_bug(error: BaseException | None) -> None:
-    """Let a bug of ours keep its traceback; crashes, time-outs and memory are the clip's."""
-    from pebble import ProcessExpired
-
-    if not isinstance(error, (ProcessExpired, TimeoutError, MemoryError, InputError)):
-        assert error is not None
-        raise error
 
 
 def _count(summary: ExtractSummary, clip: Clip, done: _Done) -> None:

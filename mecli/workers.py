@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from mecli.errors import UsageError
+from mecli.errors import MecliError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -125,6 +125,11 @@ def _run_pool(
     finally:
         pool.stop()
         pool.join()
+
+
+def is_failure_of_task(error: BaseException | None) -> bool:
+    """Whether `error` is the task's own (bad input, crash, time-out, memory) and not a bug."""
+    return _died(error) or isinstance(error, (TimeoutError, MemoryError, MecliError))
 
 
 def _died(error: BaseException | None) -> bool:
