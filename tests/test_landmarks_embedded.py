@@ -16,6 +16,7 @@ import mecli
 from mecli.landmarks import blazeface, facemesh
 from mecli.landmarks.blazeface import BlazeFace, Detections
 from mecli.landmarks.blocks import load_bundled
+from mecli.landmarks.crops import cut, uncut
 from mecli.landmarks.embedded import EmbeddedLandmarker
 from mecli.landmarks.facemesh import FaceMesh
 
@@ -243,7 +244,7 @@ def test_crop_is_one_and_a_half_boxes_with_level_eyes() -> None:
     assert np.hypot(*transform[:, 0]) == pytest.approx(192 / 60)
     points = np.array([[3, 4], [100, 50]], np.float32)
     there = (points @ transform[:, :2].T + transform[:, 2]).astype(np.float32)
-    np.testing.assert_allclose(facemesh.uncut(there, transform), points, atol=1e-3)
+    np.testing.assert_allclose(uncut(there, transform), points, atol=1e-3)
 
 
 def test_cutting_a_large_face_shrinks_it_without_moving_it() -> None:
@@ -254,7 +255,7 @@ def test_cutting_a_large_face_shrinks_it_without_moving_it() -> None:
     transform = facemesh.crop_transform(
         box, np.array([0, 0], np.float32), np.array([9, 2], np.float32)
     )
-    crop = facemesh.cut(frame, transform)[..., 0].astype(np.float64)
+    crop = cut(frame, transform, 192)[..., 0].astype(np.float64)
     rows, columns = np.mgrid[:192, :192]
     centre = [(columns * crop).sum() / crop.sum(), (rows * crop).sum() / crop.sum()]
     np.testing.assert_allclose(centre, transform @ [641, 433, 1], atol=0.1)

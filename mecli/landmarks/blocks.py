@@ -1,7 +1,8 @@
-"""The building block that BlazeFace and FaceMesh share, and how their weights are read."""
+"""What BlazeFace and FaceMesh share: their building block, reading weights, feeding pictures."""
 
 from __future__ import annotations
 
+import contextlib
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -82,3 +83,14 @@ def load_bundled(module: ModuleT, name: str) -> ModuleT:
 def to_tensor(pictures: NDArray[np.uint8], scale: float, shift: float) -> Tensor:
     """(N, H, W, 3) uint8 to a channels-last (N, 3, H, W) float32 of value × scale + shift."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float().mul_(scale).add_(shift)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread inside: small layers lose to hand-over, clips run in parallel."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

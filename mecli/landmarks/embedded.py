@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -14,7 +13,8 @@ import torch
 from mecli.interfaces import Face
 from mecli.landmarks import blazeface, facemesh
 from mecli.landmarks.blazeface import BlazeFace, Detections
-from mecli.landmarks.blocks import load_bundled, to_tensor
+from mecli.landmarks.blocks import load_bundled, one_thread, to_tensor
+from mecli.landmarks.crops import cut, uncut
 from mecli.landmarks.facemesh import FaceMesh
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def detect(frames: NDArray[np.uint8], tiles: Sequence[_Tile]) -> list[Detections
         part = views[chunk]
         letters = [_letterbox(frames[k], tile) for k, tile in part]
         pictures = to_tensor(np.stack([picture for picture, _ in letters]), 1 / 127.5, -1.0)
-        with _one_thread(), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             raw, logits = (out.numpy() for out in _detector()(pictures))
         for row, (k, tile) in enumerate(part):
             candidates = blazeface.decode(raw[row], logits[row])
@@ -121,14 +121,14 @@ def _mesh_pass(
         rows = range(len(owners))[chunk]
         transforms = [facemesh.crop_transform(*(part[row] for part in crops)) for row in rows]
         pictures = [
-            facemesh.cut(frames[owners[row]], transform)
+            cut(frames[owners[row]], transform, facemesh.SIZE_PX)
             for row, transform in zip(rows, transforms, strict=True)
         ]
-        with _one_thread(), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             points, logits = _mesher()(to_tensor(np.stack(pictures), 1 / 255, 0.0))
         flags[chunk] = logits.numpy()
         for row, mesh, transform in zip(rows, points.numpy(), transforms, strict=True):
-            meshes[row] = facemesh.uncut(mesh[:, :2], transform)
+            meshes[row] = uncut(mesh[:, :2], transform)
     return meshes, flags
 
 
@@ -198,17 +198,6 @@ def _chunks(count: int) -> Iterator[slice]:
     """Slices of at most a batch."""
     for start, stop in pairwise([*range(0, count, _BATCH), count]):
         yield slice(start, stop)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Layers this small only lose to thread hand-over; parallelism is over clips."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from torch import Tensor, nn
 
@@ -77,23 +76,3 @@ def crop_transform(
     cosine, sine = across / max(float(np.hypot(*across)), 1e-6)
     turn = np.array([[cosine, sine], [-sine, cosine]]) * (SIZE_PX / max(side, 1e-6))
     return np.column_stack([turn, SIZE_PX / 2 - turn @ centre])
-
-
-def cut(frame: NDArray[np.uint8], transform: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """(192, 192, 3) crop of an RGB frame; a large face is first shrunk by area, not aliased."""
-    shrink = int(1 / float(np.hypot(*transform[:, 0])))
-    if shrink > 1:
-        height, width = (max(1, side // shrink) for side in frame.shape[:2])
-        frame = frame[: height * shrink, : width * shrink]
-        frame = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA))
-        # pixel centres: x = shrink · x' + (shrink − 1) / 2
-        offset = transform[:, :2] @ np.full(2, (shrink - 1) / 2) + transform[:, 2]
-        transform = np.column_stack([transform[:, :2] * shrink, offset])
-    crop = cv2.warpAffine(frame, transform, (SIZE_PX, SIZE_PX), flags=cv2.INTER_LINEAR)
-    return np.asarray(crop, np.uint8)
-
-
-def uncut(points: NDArray[np.float32], transform: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(L, 2) crop px back to frame px."""
-    back = np.linalg.inv(transform[:, :2])
-    return np.asarray((points - transform[:, 2]) @ back.T, np.float32)
