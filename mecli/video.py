@@ -1,0 +1,331 @@
+"""The only room that opens images and video: checked first, then RGB uint8 frames in order."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import secrets
+import stat
+import warnings
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from PIL import Image, UnidentifiedImageError
+
+from mecli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+cv2.setNumThreads(1)
+# What is wrong with a picture is told once, by the exception.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+MAX_SIDE_PX = 8192
+MAX_PIXELS = 40_000_000
+_MAX_PICTURE_BYTES = 1 << 29
+_PICTURES = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# Playlists and concat scripts would read files other than the one that was named.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,asf,flv,ogg,h264,hevc,"
+    "m4v,mjpeg,dv,mxf,nut,yuv4mpegpipe,gif,ivf"
+)
+_STAMPS = 1000
+
+
+class Frame(NamedTuple):
+    """One frame of a clip."""
+
+    position: int
+    """0-based, in presentation order."""
+    time_s: float | None
+    """The container's time stamp; None for image files."""
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB, upright as the rotation metadata says."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a clip's file says about itself, its first frame decoded."""
+
+    width: int
+    height: int
+    fps: float | None
+    """Mean rate of the first time stamps; None for image files."""
+    frame_count: int | None
+    """As declared, which may be a lie; exact for image files."""
+    rotation: int
+    """Degrees counter-clockwise that frames are turned by to stand upright."""
+    bit_rate: int | None
+    codec: str
+
+
+def read_frames(
+    frames: Path | tuple[Path, ...], start: int = 0, stop: int | None = None
+) -> Iterator[Frame]:
+    """Yield frames `start` to `stop` (inclusive; None for the last) of a video or image files.
+
+    A clip that ends early yields fewer. Raises `InputError` naming file and frame position
+    for a missing, oversized, broken, cut or empty file and for frames of unequal size.
+    """
+    if start < 0 or (stop is not None and stop < start):
+        raise InputError(f"frames {start} to {stop} asked for, expected 0 ≤ first ≤ last")
+    if isinstance(frames, tuple):
+        yield from _read_pictures(frames, start, stop)
+    else:
+        yield from _read_video(frames, start, stop)
+
+
+def probe(frames: Path | tuple[Path, ...]) -> VideoInfo:
+    """Return what a video or image sequence says about itself; `InputError` as `read_frames`."""
+    if isinstance(frames, tuple):
+        height, width = next(_read_pictures(frames, 0, 0)).image.shape[:2]
+        codec = frames[0].suffix.lower().lstrip(".")
+        return VideoInfo(width, height, None, len(frames), 0, None, codec)
+    with _open(frames) as container:
+        fps = _measured_fps(container, frames)
+    with _open(frames) as container:
+        stream = container.streams.video[0]
+        first = next(_decode(container, frames), None)
+        if first is None:
+            raise InputError(f"{frames}: holds no frame")
+        turned = _quarter_turns(first) % 2
+        size = (first.width, first.height)
+        return VideoInfo(
+            width=size[turned],
+            height=size[1 - turned],
+            fps=fps or (float(stream.average_rate) if stream.average_rate else None),
+            frame_count=stream.frames or None,
+            rotation=int(first.rotation),
+            bit_rate=stream.bit_rate or container.bit_rate or None,
+            codec=stream.codec_context.name,
+        )
+
+
+def write_video(
+    path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, crf: float = 18
+) -> None:
+    """Write RGB uint8 `frames` (H, W, 3) to `path` as H.264, in one step.
+
+    `crf` is the constant rate factor: 0 keeps every pixel's luma and chroma, 18 looks
+    the same, 30 is coarse. Odd sizes are kept by not halving the chroma. Raises
+    `InputError` for no frames or frames of unequal size.
+    """
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        with av.open(str(beside.absolute()), "w") as container:
+            _encode(container, path, frames, fps, crf)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _encode(
+    container: Any, path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, crf: float
+) -> None:
+    stream = None
+    for position, image in enumerate(frames):
+        height, width = image.shape[:2]
+        if stream is None:
+            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(100_000))
+            stream.width, stream.height = width, height
+            stream.pix_fmt = "yuv444p" if height % 2 or width % 2 or crf == 0 else "yuv420p"
+            stream.codec_context.thread_count = 1
+            stream.options = {"crf": str(crf), "preset": "veryfast"}
+        if (width, height) != (stream.width, stream.height):
+            raise InputError(
+                f"{path}: frame {position} is {width}×{height}, expected "
+                f"{stream.width}×{stream.height} like the first"
+            )
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        container.mux(stream.encode(picture))
+    if stream is None:
+        raise InputError(f"{path}: no frames to write")
+    container.mux(stream.encode())
+
+
+def _check_file(path: Path) -> Path:
+    """Return `path` absolute, so that ``a:b.mp4`` is no protocol; a FIFO would hang readers."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot be opened: {reason}") from error
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: is not a regular file; expected a video or an image")
+    return path.absolute()
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if not (0 < width <= MAX_SIDE_PX and 0 < height <= MAX_SIDE_PX) or width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path}: frames are {width}×{height}, expected at most {MAX_SIDE_PX} px a side and "
+            f"{MAX_PIXELS // 1_000_000} Mpx; scale them down first"
+        )
+
+
+def _read_pictures(paths: tuple[Path, ...], start: int, stop: int | None) -> Iterator[Frame]:
+    if not paths:
+        raise InputError("the clip lists no image files")
+    size = None
+    for position in range(start, len(paths) if stop is None else min(stop + 1, len(paths))):
+        image = _read_picture(paths[position], position)
+        if size is None:
+            size, first = image.shape, paths[position]
+        if image.shape != size:
+            raise InputError(
+                f"{paths[position]}: frame {position} is {image.shape[1]}×{image.shape[0]}, "
+                f"but {first} is {size[1]}×{size[0]}; frames of a clip must have one size"
+            )
+        yield Frame(position, None, image)
+
+
+def _read_picture(path: Path, position: int) -> NDArray[np.uint8]:
+    data = _read_bytes(_check_file(path))
+    _check_header(path, data)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise InputError(f"{path}: frame {position} cannot be decoded: {error.err}") from error
+    if image is None or image.dtype not in (np.uint8, np.uint16):
+        raise InputError(
+            f"{path}: frame {position} cannot be decoded: the image is cut, broken, or has "
+            "neither 8 nor 16 bits a channel"
+        )
+    if image.dtype == np.uint16:
+        # 65535 / 257 = 255: the whole range, rounded, not the upper byte.
+        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _read_bytes(path: Path) -> bytes:
+    size = path.stat().st_size
+    if not 0 < size <= _MAX_PICTURE_BYTES:
+        raise InputError(f"{path}: has {size} bytes, expected 1 to {_MAX_PICTURE_BYTES}")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _check_header(path: Path, data: bytes) -> None:
+    """Refuse by its header a picture that would take gigabytes to decode."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_PICTURES) as header:
+                width, height = header.size
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: {error}; scale it down first") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise InputError(
+            f"{path}: is no image in a known format ({', '.join(_PICTURES)})"
+        ) from error
+    _check_size(path, width, height)
+
+
+def _open(path: Path) -> Any:
+    limits = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
+    try:
+        container = av.open(str(_check_file(path)), options=limits)
+    except av.FFmpegError as error:
+        raise InputError(f"{path}: cannot be opened as video: {error.strerror}") from error
+    if not container.streams.video:
+        container.close()
+        raise InputError(f"{path}: has no video stream")
+    codec = container.streams.video[0].codec_context
+    codec.thread_count = 1
+    codec.thread_type = "NONE"
+    codec.options = {"max_pixels": str(MAX_PIXELS)}
+    try:
+        _check_size(path, codec.width, codec.height)
+    except InputError:
+        container.close()
+        raise
+    return container
+
+
+def _decode(container: Any, path: Path) -> Iterator[Any]:
+    """Yield decoded frames in presentation order; a damaged one is an error, not a gray picture."""
+    position = 0
+    try:
+        for frame in container.decode(container.streams.video[0]):
+            if frame.is_corrupt:
+                raise InputError(f"{path}: frame {position} is damaged; copy the file again")
+            yield frame
+            position += 1
+    except av.FFmpegError as error:
+        raise InputError(
+            f"{path}: frame {position} cannot be decoded: {error.strerror}; "
+            "the file is cut or broken"
+        ) from error
+
+
+def _read_video(path: Path, start: int, stop: int | None) -> Iterator[Frame]:
+    converter = VideoReformatter()
+    size, last, position = None, None, -1
+    with _open(path) as container:
+        for position, frame in enumerate(_decode(container, path)):
+            size = size or (frame.width, frame.height)
+            if (frame.width, frame.height) != size:
+                raise InputError(
+                    f"{path}: frame {position} is {frame.width}×{frame.height}, but the first "
+                    f"is {size[0]}×{size[1]}; frames of a clip must have one size"
+                )
+            last = frame.time
+            if position >= start:
+                yield Frame(position, last, _upright(frame, converter))
+            if position == stop:
+                return
+        if position < 0:
+            raise InputError(f"{path}: holds no frame")
+        _check_end(container, path, position, last)
+
+
+def _check_end(container: Any, path: Path, position: int, last_s: float | None) -> None:
+    """Refuse Matroska and AVI files cut short, which decode to their end without an error."""
+    name, cut = container.format.name, False
+    if name.startswith("matroska") and container.duration and last_s is not None:
+        length_s = container.duration / av.time_base
+        cut = len(container.streams) == 1 and last_s < 0.9 * length_s - 0.5
+    elif name == "avi":
+        with path.open("rb") as file:
+            declared = int.from_bytes(file.read(8)[4:], "little")
+        # A recorder that never came back to fill the length in leaves 0 or all ones.
+        cut = path.stat().st_size < declared + 8 < 1 << 32
+    if cut:
+        raise InputError(f"{path}: ends after frame {position}, shorter than it says: it is cut")
+
+
+def _upright(frame: Any, converter: VideoReformatter) -> NDArray[np.uint8]:
+    # More than one thread per conversion costs eight times as much on a shared machine.
+    image = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    return np.ascontiguousarray(np.rot90(image, _quarter_turns(frame)), dtype=np.uint8)
+
+
+def _quarter_turns(frame: Any) -> int:
+    quarters: int = round(frame.rotation / 90)
+    return quarters % 4
+
+
+def _measured_fps(container: Any, path: Path) -> float | None:
+    """Return the mean rate of the first time stamps, read without decoding."""
+    stream = container.streams.video[0]
+    try:
+        packets = islice(container.demux(stream), _STAMPS)
+        stamps = sorted(float(p.pts * p.time_base) for p in packets if p.pts is not None)
+    except av.FFmpegError as error:
+        raise InputError(f"{path}: cannot be read as video: {error.strerror}") from error
+    span_s = stamps[-1] - stamps[0] if stamps else 0.0
+    return (len(stamps) - 1) / span_s if span_s > 0 and math.isfinite(span_s) else None
