@@ -87,7 +87,10 @@ def evaluate(
         raise UsageError("'-' is given twice, but standard input can be read only once")
     chosen = list(sources) or [newest_run(options.runs)]
     scored = [_score(source, options, notes, stdin) for source in chosen]
-    compared = [_compare(scored[0], other, options, notes) for other in scored[1:]]
+    compared = [
+        _compare(place, scored[0], other, options, notes)
+        for place, other in enumerate(scored[1:], start=2)
+    ]
     return Evaluation(
         tuple(one.figures for one in scored),
         tuple(comparison for comparison in compared if comparison is not None),
@@ -252,12 +255,10 @@ def _explain(figures: RunEvaluation, notes: _Notes) -> None:
     absent = metrics.absent_classes(figures.whole.counts, figures.classes)
     if absent:
         notes.add(figures.source, f"no clip is labelled {', '.join(absent)}: scored as 0")
-    if figures.excluded:
-        notes.add(figures.source, f"{figures.excluded} clip(s) were excluded before training")
 
 
 def _compare(
-    first: _Scored, second: _Scored, options: EvaluateOptions, notes: _Notes
+    place: int, first: _Scored, second: _Scored, options: EvaluateOptions, notes: _Notes
 ) -> Comparison | None:
     """Return the paired difference on the clips that both predict; None, noted, if unfair."""
     ours, theirs = first.figures, second.figures
@@ -289,6 +290,7 @@ def _compare(
     )
     notes.add(pair, differences.note)
     return Comparison(
+        place,
         ours.source,
         theirs.source,
         Group(len(one_counts), one_counts.sum(0)),

@@ -107,7 +107,7 @@ def class_names(table: PredictionTable) -> tuple[str, ...]:
             f"'{min(names - numbers)}'; give the class list with --classes or --labels"
         )
     if numbers:
-        return tuple(str(n) for n in sorted({int(float(name)) for name in names}))
+        return tuple(str(n) for n in sorted({int(name.removesuffix(".0")) for name in names}))
     spellings = {name.casefold(): name for name in sorted(names)}
     twice = [name for name in sorted(names) if spellings[name.casefold()] != name]
     if twice:
@@ -183,7 +183,8 @@ def _spell(word: str, spelled: Mapping[str, str], classes: Sequence[str], where:
 def _number(word: str) -> int | None:
     """Read ``2``, or ``2.0`` as data frames write it; None for anything else."""
     digits = word.removesuffix(".0")
-    return int(digits) if digits.isascii() and digits.removeprefix("-").isdigit() else None
+    whole = digits.isascii() and digits.removeprefix("-").isdigit() and len(digits) < 18
+    return int(digits) if whole else None
 
 
 def _parse(source: str, file: TextIO) -> PredictionTable:

@@ -108,6 +108,7 @@ def test_a_spreadsheets_mark_blank_lines_and_extra_columns_do_no_harm(tmp_path: 
         (f"{HEADER}\na,b\n", "line 2 has 2 cells, expected 5"),
         (f"{HEADER}\nc/s/x,s,c,,b\n", "line 2 has no label"),
         (f"{HEADER},seed\nc/s/x,s,c,a,b,one\n", "line 2: seed is 'one', expected a whole number"),
+        (f"{HEADER},seed\nc/s/x,s,c,a,b,{'9' * 5000}\n", "expected a whole number"),
         (f"{HEADER},score_a\nc/s/x,s,c,a,b,nan\n", "line 2: score_a is 'nan', expected a finite"),
         (f"{HEADER},score_a\nc/s/x,s,c,a,b,?\n", r"line 2: score_a is '\?', expected a finite"),
         (f"{HEADER}\n{'x' * 200_000},s,c,a,b\n", "cannot be read as CSV: field larger than"),

@@ -113,7 +113,7 @@ def test_several_seeds_show_their_mean_and_spread() -> None:
 def test_several_sources_are_runs_and_comparisons() -> None:
     other = replace(RUN, source="b.csv")
     better = Group(2, np.diag([4, 5, 0]))
-    pair = Comparison("runs/a", "b.csv", RUN.whole, better, Intervals({"uf1": (-0.1, 0.3)}))
+    pair = Comparison(2, "runs/a", "b.csv", RUN.whole, better, Intervals({"uf1": (-0.1, 0.3)}))
     result = Evaluation((RUN, other), (pair,))
     document = to_json(result)
     assert [run["source"] for run in document["runs"]] == ["runs/a", "b.csv"]
@@ -124,8 +124,11 @@ def test_several_sources_are_runs_and_comparisons() -> None:
     assert comparison["uf1"]["ci95"] == [-0.1, 0.3]
     assert comparison["uar"]["ci95"] is None
     text = to_text(result)
-    assert "UF1: b.csv minus runs/a" in text
-    assert "-0.100 to +0.300" in text
+    table = [line.split() for line in text.splitlines()]
+    assert ["2", "b.csv", "9", "0.517", "0.517", "0.778", "0.517"] in table
+    assert ["2", "minus", "1", "UF1", "9", "+0.150", "-0.100", "to", "+0.300"] in table
+    assert ["2", "minus", "1", "accuracy", "9", "+0.222", "–"] in table
+    assert "minus" not in to_text(replace(result, comparisons=()))
 
 
 def test_the_text_states_what_was_scored_and_how() -> None:

@@ -133,7 +133,7 @@ def test_a_pair_needs_the_same_labels() -> None:
 
 
 def test_lists_of_different_lengths_are_refused() -> None:
-    with pytest.raises(InputError, match="2 labels, 2 predictions and 1 subjects"):
+    with pytest.raises(InputError, match="1 subjects for 2 clips, expected one each"):
         subject_confusions([0, 1], [0, 1], ["c/s"], 2)
     with pytest.raises(InputError, match="0 resamples, expected at least 1"):
         bootstrap(subject_confusions([0, 1], [0, 1], ["a", "b"], 2), 0)

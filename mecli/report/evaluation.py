@@ -67,8 +67,12 @@ class RunEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two sources on the clips they share; `differences` are second minus first."""
+    """The first source and the one at `place` (from 2 on) on the clips they share.
 
+    `differences` are second minus first.
+    """
+
+    place: int
     first: str
     second: str
     first_group: Group
@@ -268,22 +272,26 @@ def _subject_table(run: RunEvaluation) -> Table:
 
 def _side_by_side(result: Evaluation) -> list[str | Table]:
     rows = []
-    for run in result.runs:
+    for place, run in enumerate(result.runs, start=1):
         scores = [number(value) for value in run.whole.scores().values()]
-        rows.append([run.source, str(run.whole.clips), *scores])
-    blocks: list[str | Table] = [Table(["source", "clips", *SCORES.values()], rows)]
-    return blocks + [_difference(comparison) for comparison in result.comparisons]
+        rows.append([str(place), run.source, str(run.whole.clips), *scores])
+    blocks: list[str | Table] = [Table(["", "source", "clips", *SCORES.values()], rows, left=2)]
+    if result.comparisons:
+        rows = [row for comparison in result.comparisons for row in _differences(comparison)]
+        header = ["difference", "score", "shared clips", "pooled", "95 % CI over subjects"]
+        blocks.append(Table(header, rows, left=2))
+    return blocks
 
 
-def _difference(comparison: Comparison) -> Table:
+def _differences(comparison: Comparison) -> list[list[str]]:
     first, second = comparison.first_group.scores(), comparison.second_group.scores()
-    rows = [
+    return [
         [
-            f"{title}: {comparison.second} minus {comparison.first}",
+            f"{comparison.place} minus 1",
+            title,
             str(comparison.first_group.clips),
             f"{second[name] - first[name]:+.3f}",
             interval(comparison.differences.of.get(name), signed=True),
         ]
         for name, title in SCORES.items()
     ]
-    return Table(["difference", "shared clips", "pooled", "95 % CI over subjects"], rows)
