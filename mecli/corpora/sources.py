@@ -55,7 +55,7 @@ def inspect_sources(
         registry.check_name("corpus", corpus)
     readings = []
     origin: dict[str, tuple[Path, Clip]] = {}
-    for source in _expand(sources, stdin):
+    for source in expand(sources, stdin):
         reading = _inspect(source, corpus, as_published)
         if not reading.clips:
             raise InputError(f"{source}: holds no clips, expected {EXPECTED}")
@@ -74,7 +74,7 @@ def _check_unique(clip: Clip, source: Path, origin: dict[str, tuple[Path, Clip]]
         )
 
 
-def _expand(sources: Sequence[str | Path], stdin: TextIO | None) -> Iterator[Path]:
+def expand(sources: Sequence[str | Path], stdin: TextIO | None) -> Iterator[Path]:
     if not sources:
         raise UsageError(f"no source named, expected {EXPECTED}")
     if list(map(str, sources)).count("-") > 1:
@@ -95,7 +95,9 @@ def recognise(root: Path, disk: Disk | None = None) -> str | None:
     Raises `InputError` where several corpora fit.
     """
     disk = disk or Disk()
-    found = [name for name in _corpora() if reader(name).fits(disk, root)]
+    readers = {name: reader(name) for name in _corpora()}
+    found = [name for name, entry in readers.items() if entry.has_sheet(disk, root)]
+    found = found or [name for name, entry in readers.items() if entry.has_layout(disk, root)]
     if len(found) > 1:
         raise InputError(
             f"{root}: looks like {' and '.join(found)}; name one of them with --corpus, or "
