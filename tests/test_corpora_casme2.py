@@ -135,7 +135,7 @@ def test_differences_of_sheet_and_disk_are_said(tmp_path: Path) -> None:
         path.unlink()
     frames(root / "Cropped" / "sub26" / "EP99_01", 1, 3, "reg_img{}.jpg")
     reading = Casme2().inspect(root)
-    assert reading.notes == ("sub26/ep99_01 is on disk but in no row",)
+    assert reading.notes == ("sub26/EP99_01 is on disk but in no row",)
     assert reading.clips[0].issues == ("no frames on disk",)
     assert "no frames on disk" in reading.clips[2].issues
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mecli.corpora.annotation import place_moments
 from mecli.corpora.frames import (
     Disk,
     Numbered,
@@ -18,6 +17,7 @@ from mecli.corpora.frames import (
     natural_key,
     numbered,
 )
+from mecli.corpora.moments import place_moments
 from mecli.errors import InputError
 from tests.miniatures import frames, touch
 
@@ -96,10 +96,11 @@ def test_folder_nested_in_its_own_name_is_entered(tmp_path: Path) -> None:
     assert Disk().unnest(tmp_path) == tmp_path
 
 
-def test_walk_does_not_enter_image_folders(tmp_path: Path) -> None:
+def test_walk_goes_past_a_stray_image_and_no_deeper_than_asked(tmp_path: Path) -> None:
     frames(tmp_path / "a" / "b", 1, 2)
-    (tmp_path / "a" / "b" / "c").mkdir()
-    assert [p.name for p in Disk().walk(tmp_path, 3)] == [tmp_path.name, "a", "b"]
+    touch(tmp_path / "a", ["cover.jpg"])
+    (tmp_path / "a" / "b" / "c" / "d").mkdir(parents=True)
+    assert [p.name for p in Disk().walk(tmp_path, 3)] == [tmp_path.name, "a", "b", "c"]
 
 
 def images(*names: str) -> Numbered:

@@ -10,7 +10,7 @@ _UNIT = re.compile(
     r"(?<![0-9A-Za-z])(?:AU|[LRTBU])?(\d{1,2})(?:[A-E](?:/[A-E])?)?(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
-_BETWEEN = re.compile(r"(?:\s|[-+,;:./&()\[\]、?]|\bor\b|\bref\b|\band\b)+", re.IGNORECASE)
+_BETWEEN = re.compile(r"(?:\s|[-+,;:./&()\[\]、?]|\bor\b|\bref\b|\band\b|\bk\b)+", re.IGNORECASE)
 _NONE = frozenset({"", "0", "none", "null", "nan", "/"})
 
 
@@ -18,7 +18,7 @@ def parse_action_units(text: str) -> tuple[tuple[int, ...], str]:
     """Return the action unit numbers in a cell, rising, and what could not be read.
 
     Sides (L, R, T, B, U) and intensities (A to E) are left out; of alternatives ('or')
-    every one is listed and the second value says so.
+    every one is listed, as are doubtful ones ('?', '(k)'), and the second value says so.
     """
     words = plain(text)
     if words.casefold() in _NONE:
@@ -27,6 +27,6 @@ def parse_action_units(text: str) -> tuple[tuple[int, ...], str]:
     rest = _BETWEEN.sub("", _UNIT.sub(" ", words))
     if rest or not numbers:
         return tuple(numbers), f"action units '{words[:60]}' not fully understood"
-    if re.search(r"\bor\b|\?", words, re.IGNORECASE):
+    if re.search(r"\bor\b|\?|\(k\)", words, re.IGNORECASE):
         return tuple(numbers), f"action units '{words[:60]}' are uncertain"
     return tuple(numbers), ""

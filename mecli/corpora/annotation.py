@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from mecli.clips import Clip, check_part
 from mecli.corpora.action_units import parse_action_units
 from mecli.corpora.corrections import CORRECTIONS
 from mecli.corpora.frames import Disk, Numbered, natural_key
+from mecli.corpora.moments import MOMENTS, place_moments, positive
+from mecli.corpora.reading import Reading
 from mecli.corpora.sheets import (
     SHEET_SUFFIXES,
     Row,
@@ -25,10 +28,9 @@ from mecli.corpora.sheets import (
 from mecli.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-MOMENTS = ("onset", "apex", "offset")
 Place = TypeVar("Place")
 
 
@@ -44,35 +46,6 @@ class Entry:
     numbers: dict[str, float | None] = field(default_factory=dict)
     fps: float | None = None
     issues: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a reader took from a corpus folder: clips, and notes that belong to no clip."""
-
-    corpus: str
-    root: Path
-    clips: list[Clip]
-    notes: tuple[str, ...] = ()
-    sheet: Path | None = None
-    form: str = ""
-    """Which of several forms on disk the frames come from."""
-
-
-class Reader(Protocol):
-    """What `sources` asks of every reader in the registry, beyond `CorpusReader`."""
-
-    def fits(self, disk: Disk, root: Path) -> bool:
-        """Whether `root` has this corpus's layout."""
-        ...
-
-    def is_sheet_name(self, stem: str) -> bool:
-        """Whether a file name is that of this corpus's sheet."""
-        ...
-
-    def inspect(self, root: Path, sheet: Path | None = None, disk: Disk | None = None) -> Reading:
-        """Read the corpus below `root`, annotated by `sheet` if that is named."""
-        ...
 
 
 class SheetReader(ABC, Generic[Place]):
@@ -91,12 +64,14 @@ class SheetReader(ABC, Generic[Place]):
     fps: ClassVar[float | None] = None
     sheet_name: ClassVar[str]
     """The sheet as its authors call it, for messages."""
-    sheet_words: ClassVar[tuple[str, ...]]
-    """Letters and digits of which one must be in the sheet's file name."""
+    sheet_pattern: ClassVar[str]
+    """Regular expression for the letters and digits of the sheet's file name."""
     columns: ClassVar[Mapping[str, tuple[str, ...]]]
     """Field → the header words it goes by."""
     required: ClassVar[tuple[str, ...]] = ("subject", "name", "onset", "offset", "emotion")
     label_fields: ClassVar[tuple[str, ...]] = ("emotion", "objective", "aus")
+    sheets_add_up: ClassVar[bool] = False
+    """Whether several sheets are parts of one annotation; otherwise the first is read."""
     key_has_onset: ClassVar[bool] = False
     """Whether every clip name carries its onset, as in corpora of long recordings."""
 
@@ -106,12 +81,13 @@ class SheetReader(ABC, Generic[Place]):
     # -- where things are ---------------------------------------------------------
 
     def recognises(self, root: Path) -> bool:
-        """Whether `root` has this corpus's layout."""
-        return self.fits(Disk(), root)
-
-    def fits(self, disk: Disk, root: Path) -> bool:
         """Whether `root` holds this corpus's sheet or its way of laying out frames."""
-        return bool(self.sheets(disk, root)) or self.has_layout(disk, root)
+        disk = Disk()
+        return self.has_sheet(disk, root) or self.has_layout(disk, root)
+
+    def has_sheet(self, disk: Disk, root: Path) -> bool:
+        """Whether a sheet below `root` is called as this corpus's."""
+        return bool(self.sheets(disk, root))
 
     @abstractmethod
     def has_layout(self, disk: Disk, root: Path) -> bool:
@@ -137,8 +113,7 @@ class SheetReader(ABC, Generic[Place]):
 
     def is_sheet_name(self, stem: str) -> bool:
         """Whether a file name is that of this corpus's sheet."""
-        words = normalise(stem)
-        return any(word in words for word in self.sheet_words)
+        return re.search(self.sheet_pattern, normalise(stem)) is not None
 
     # -- reading ------------------------------------------------------------------
 
@@ -149,19 +124,19 @@ class SheetReader(ABC, Generic[Place]):
     def inspect(self, root: Path, sheet: Path | None = None, disk: Disk | None = None) -> Reading:
         """Read the corpus below `root` and say what belongs to no single clip."""
         disk = disk or Disk()
-        table, others = self._table(disk, root, sheet)
-        entries = [e for row in table.rows if (e := self.entry(row)) is not None]
-        self.prepare(disk, root, table, entries)
+        tables, others = self._tables(disk, root, sheet)
+        entries = [e for t in tables for row in t.rows for e in self.entries(row)]
+        self.prepare(disk, root, tables[0], entries)
         place = self.locate(disk, root)
         clips = [self._clip(disk, place, entry) for entry in self._keyed(entries)]
-        notes = [f"{p.name} was not read: {table.sheet.path.name} was" for p in others]
+        notes = [f"{p.name} was not read: {tables[0].sheet.path.name} was" for p in others]
         notes += [] if place is None else self.leftovers(disk, place, entries)
         return Reading(
             corpus=self.name,
             root=root,
             clips=sorted(clips, key=lambda c: c.clip_id),
             notes=tuple(notes),
-            sheet=table.sheet.path,
+            sheet=tables[0].sheet.path,
             form="no frames" if place is None else self.form(place),
         )
 
@@ -176,17 +151,23 @@ class SheetReader(ABC, Generic[Place]):
         """Return what is on disk but in no row."""
         return []
 
-    def _table(self, disk: Disk, root: Path, sheet: Path | None) -> tuple[Table, list[Path]]:
+    def _tables(self, disk: Disk, root: Path, sheet: Path | None) -> tuple[list[Table], list[Path]]:
         candidates = [sheet] if sheet else self.sheets(disk, root)
         if not candidates:
             raise InputError(
                 f"{root}: no annotation sheet of {self.title} found, expected "
                 f"{self.sheet_name}; put it beside the frames"
             )
+        found = []
         for path in candidates:
             table = self.table(read_sheets(path))
             if table is not None:
-                return table, [p for p in candidates if p != path]
+                found.append(table)
+                if not self.sheets_add_up:
+                    break
+        if found:
+            read = {t.sheet.path for t in found}
+            return found, [p for p in candidates if p not in read]
         names = ", ".join(p.name for p in candidates)
         raise InputError(
             f"{root}: no header of {self.title} in {names}, expected columns "
@@ -211,10 +192,12 @@ class SheetReader(ABC, Generic[Place]):
         """Return the corpus's emotion word, lower case."""
         return plain(text).casefold()
 
-    def entry(self, row: Row) -> Entry | None:
-        """Return a row as an entry, None for rows that annotate nothing."""
-        if not row["name"]:
-            return None
+    def entries(self, row: Row) -> list[Entry]:
+        """Return what a row annotates: one clip, none for rows without a name."""
+        return [self.entry(row)] if row["name"] else []
+
+    def entry(self, row: Row) -> Entry:
+        """Return a row as an entry."""
         name = self.clip_name(row["name"])
         entry = Entry(row.number, "", name, dict(row.cells))
         entry.subject = _part(self.subject(row["subject"]), "subject", entry)
@@ -296,15 +279,6 @@ class SheetReader(ABC, Generic[Place]):
         )
 
 
-def positive(text: str) -> float | None:
-    """Return a finite number above 0, None for anything else."""
-    try:
-        number = float(plain(text))
-    except ValueError:
-        return None
-    return number if 0 < number < 1e6 else None
-
-
 def _part(text: str, what: str, entry: Entry) -> str:
     """Return `text` as part of a clip id, mended and noted where it cannot be one."""
     try:
@@ -313,50 +287,3 @@ def _part(text: str, what: str, entry: Entry) -> str:
         mended = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in plain(text))
         entry.issues.append(f"{what} in row {entry.row} is {text[:40]!r}")
         return mended.strip(" .")[:200].strip() or f"row{entry.row}"
-
-
-def place_moments(
-    frames: Numbered, numbers: Mapping[str, float | None], issues: list[str]
-) -> dict[str, int | None]:
-    """Turn annotated frame numbers into positions in `frames`; oddities go to `issues`.
-
-    An offset before the onset and an apex outside both become unknown. Numbers of which
-    none is on disk become unknown too: clamping would make up an interval.
-    """
-    known = _ordered({m: numbers.get(m) for m in MOMENTS}, issues)
-    given = [n for n in known.values() if n is not None]
-    if given and not frames.covers(min(given), max(given)):
-        issues.append(
-            f"annotated frames {min(given):g} to {max(given):g} are not on disk, which has "
-            f"{frames.numbers[0]} to {frames.numbers[-1]}"
-        )
-        return dict.fromkeys(MOMENTS)
-    positions: dict[str, int | None] = {}
-    for moment, number in known.items():
-        positions[moment], odd = (None, "") if number is None else frames.position(number, moment)
-        if odd:
-            issues.append(odd)
-    return positions
-
-
-def _ordered(numbers: dict[str, float | None], issues: list[str]) -> dict[str, float | None]:
-    onset, apex, offset = (numbers[m] for m in MOMENTS)
-    if onset is not None and offset is not None and offset < onset:
-        issues.append(f"offset {offset:g} is before onset {onset:g}; offset taken as unknown")
-        offset = None
-    if apex is not None and _outside(apex, onset, offset):
-        low, high = ("?" if n is None else f"{n:g}" for n in (onset, offset))
-        issues.append(f"apex {apex:g} is outside {low} to {high}; apex taken as unknown")
-        apex = None
-    if apex is not None and apex == onset:
-        issues.append(f"apex {apex:g} is the onset")
-    return {"onset": onset, "apex": apex, "offset": offset}
-
-
-def _outside(number: float, low: float | None, high: float | None) -> bool:
-    return (low is not None and number < low) or (high is not None and number > high)
-
-
-def names_of(folders: Iterable[Path]) -> set[str]:
-    """Return folder names, lower case and stripped, for comparing with a sheet."""
-    return {folder.name.strip().casefold() for folder in folders}

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mecli.corpora.annotation import Entry, SheetReader, names_of
+from mecli.corpora.annotation import Entry, SheetReader
 from mecli.corpora.frames import Disk, Numbered, numbered
 from mecli.corpora.sheets import Row, Table, find_table, normalise, read_sheets
 
@@ -42,7 +42,7 @@ class Casme2(SheetReader[Form]):
     licence = "granted by the Institute of Psychology, Chinese Academy of Sciences; no sharing"
     fps = 200.0
     sheet_name = "CASME2-coding-20140508.xlsx or CASME2-coding-20190701.xlsx"
-    sheet_words = ("casme2", "casmeii")
+    sheet_pattern = r"^(?!.*(?:final|blink)).*casme(?:2|ii).*(?:coding|label|objective|annotation)"
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "subject": ("Subject",),
         "name": ("Filename", "File name"),
@@ -53,14 +53,6 @@ class Casme2(SheetReader[Form]):
         "emotion": ("Estimated Emotion", "Emotion"),
         "objective": ("Objective Classes", "Objective Class"),
     }
-
-    def is_sheet_name(self, stem: str) -> bool:
-        """Whether a file name is that of a sheet of CASME II, not of CAS(ME)²."""
-        words = normalise(stem)
-        kinds = ("coding", "label", "objective", "annotation")
-        return (
-            super().is_sheet_name(stem) and "final" not in words and any(k in words for k in kinds)
-        )
 
     def subject(self, text: str) -> str:
         """Return ``sub01`` for '01', '1' or 'sub01'."""
@@ -119,11 +111,11 @@ class Casme2(SheetReader[Form]):
         """Return the clip folders that are in no row."""
         listed = {(e.subject.casefold(), e.cells["name"].casefold()) for e in entries}
         return [
-            f"{subject.name}/{name} is on disk but in no row"
+            f"{subject.name}/{clip.name} is on disk but in no row"
             for subject in disk.folders(place.root)
             if _SUBJECT.fullmatch(subject.name.strip())
-            for name in sorted(names_of(disk.folders(subject)))
-            if (subject.name.strip().casefold(), name) not in listed
+            for clip in disk.folders(subject)
+            if (subject.name.strip().casefold(), clip.name.strip().casefold()) not in listed
         ]
 
 

@@ -102,11 +102,11 @@ class Disk:
         return folder
 
     def walk(self, root: Path, depth: int) -> Iterable[Path]:
-        """Yield `root` and its folders down to `depth`, breadth first; image folders are leaves."""
+        """Yield `root` and its folders down to `depth`, breadth first."""
         level = [root]
         yield from level
         for _ in range(depth):
-            level = [f for p in level if not self.listing(p).images for f in self.folders(p)]
+            level = [f for p in level for f in self.folders(p)]
             yield from level
 
 

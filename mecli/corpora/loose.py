@@ -52,12 +52,12 @@ def landmarks_beside(disk: Disk, path: Path) -> Path | None:
 
 
 def units(disk: Disk, root: Path, depth: int = 4) -> list[tuple[Path, int]]:
-    """Return every video and image folder below `root` with its depth (`root` itself: 0)."""
+    """Return every video and image folder below `root` with its depth (`root` itself: 0).
+
+    Images beside videos or beside folders of clips are covers, no clip of their own.
+    """
     inside = disk.listing(root)
-    if inside.images:
-        return [(root, 0)]
     found = [(video, 1) for video in inside.videos]
-    if depth > 0:
-        for folder in inside.folders:
-            found += [(path, d + 1) for path, d in units(disk, folder, depth - 1)]
-    return found
+    for folder in inside.folders if depth > 0 else ():
+        found += [(path, below + 1) for path, below in units(disk, folder, depth - 1)]
+    return found or ([(root, 0)] if inside.images else [])

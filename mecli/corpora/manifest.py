@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from mecli.clips import UNKNOWN_SUBJECT, Clip, check_part
-from mecli.corpora.annotation import MOMENTS, place_moments, positive
 from mecli.corpora.frames import VIDEO_SUFFIXES, Numbered, numbered
+from mecli.corpora.moments import MOMENTS, place_moments, positive
 from mecli.corpora.sheets import Row, find_table, frame_number, normalise, positional_table
 from mecli.corpora.sheets import read_sheets as read_csv
 from mecli.errors import InputError

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from mecli import registry
 from mecli.corpora import loose, manifest
-from mecli.corpora.annotation import Reader, Reading
 from mecli.corpora.frames import Disk, check_source, is_image, is_video
+from mecli.corpora.reading import Reader, Reading
 from mecli.corpora.sheets import SHEET_SUFFIXES
 from mecli.corpora.tree import DEPTH, read_tree
 from mecli.errors import InputError, UsageError
@@ -75,6 +75,7 @@ def _check_unique(clip: Clip, source: Path, origin: dict[str, tuple[Path, Clip]]
 
 
 def expand(sources: Sequence[str | Path], stdin: TextIO | None) -> Iterator[Path]:
+    """Yield the sources as paths, '-' standing for those that `stdin` lists one a line."""
     if not sources:
         raise UsageError(f"no source named, expected {EXPECTED}")
     if list(map(str, sources)).count("-") > 1:

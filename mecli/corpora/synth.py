@@ -22,7 +22,7 @@ class Synth(SheetReader["Path"]):
     doi = "none"
     licence = "CC0 1.0"
     sheet_name = "annotation.csv beside a folder clips/"
-    sheet_words = ("annotation",)
+    sheet_pattern = r"^annotation$"
     required = ("subject", "name", "onset", "offset", "emotion")
     label_fields = ("emotion", "class", "aus", "distractor")
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {

@@ -1,0 +1,65 @@
+"""Onset, apex and offset: from annotated frame numbers to positions in the frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mecli.corpora.sheets import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mecli.corpora.frames import Numbered
+
+MOMENTS = ("onset", "apex", "offset")
+
+
+def place_moments(
+    frames: Numbered, numbers: Mapping[str, float | None], issues: list[str]
+) -> dict[str, int | None]:
+    """Turn annotated frame numbers into positions in `frames`; oddities go to `issues`.
+
+    An offset before the onset and an apex outside both become unknown. Numbers of which
+    none is on disk become unknown too: clamping would make up an interval.
+    """
+    known = _ordered({m: numbers.get(m) for m in MOMENTS}, issues)
+    given = [n for n in known.values() if n is not None]
+    if given and not frames.covers(min(given), max(given)):
+        issues.append(
+            f"annotated frames {min(given):g} to {max(given):g} are not on disk, which has "
+            f"{frames.numbers[0]} to {frames.numbers[-1]}"
+        )
+        return dict.fromkeys(MOMENTS)
+    positions: dict[str, int | None] = {}
+    for moment, number in known.items():
+        positions[moment], odd = (None, "") if number is None else frames.position(number, moment)
+        if odd:
+            issues.append(odd)
+    return positions
+
+
+def _ordered(numbers: dict[str, float | None], issues: list[str]) -> dict[str, float | None]:
+    onset, apex, offset = (numbers[m] for m in MOMENTS)
+    if onset is not None and offset is not None and offset < onset:
+        issues.append(f"offset {offset:g} is before onset {onset:g}; offset taken as unknown")
+        offset = None
+    if apex is not None and _outside(apex, onset, offset):
+        low, high = ("?" if n is None else f"{n:g}" for n in (onset, offset))
+        issues.append(f"apex {apex:g} is outside {low} to {high}; apex taken as unknown")
+        apex = None
+    if apex is not None and apex == onset:
+        issues.append(f"apex {apex:g} is the onset")
+    return {"onset": onset, "apex": apex, "offset": offset}
+
+
+def _outside(number: float, low: float | None, high: float | None) -> bool:
+    return (low is not None and number < low) or (high is not None and number > high)
+
+
+def positive(text: str) -> float | None:
+    """Return a finite number above 0, None for anything else."""
+    try:
+        number = float(plain(text))
+    except ValueError:
+        return None
+    return number if 0 < number < 1e6 else None
