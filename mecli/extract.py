@@ -66,6 +66,7 @@ class ExtractSummary:
     frames: int = 0
     seconds: float = 0.0
     stages_s: dict[str, float] = field(default_factory=dict)
+    peak_worker_bytes: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     odd: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -104,6 +105,7 @@ class _Done:
     reason: str
     issues: tuple[str, ...]
     seconds: dict[str, float]
+    peak_bytes: int = 0
 
 
 def list_clips(
@@ -214,6 +216,7 @@ def _run(
 
 def _count(summary: ExtractSummary, clip: Clip, done: _Done) -> None:
     summary.frames += done.frames
+    summary.peak_worker_bytes = max(summary.peak_worker_bytes, done.peak_bytes)
     for name, seconds in done.seconds.items():
         summary.stages_s[name] = summary.stages_s.get(name, 0.0) + seconds
     if done.issues:
@@ -234,7 +237,8 @@ def _extract_one(task: _Task) -> _Done:
         return _record_failure(task, str(error), watch.seconds)
     with watch.stage("store"):
         cache.add(task.cache, record, task.key, task.recipe.as_options())
-    return _Done(record.frame_count, "", record.issues, watch.seconds)
+    peak = workers.peak_memory_bytes()
+    return _Done(record.frame_count, "", record.issues, watch.seconds, peak)
 
 
 @lru_cache(maxsize=2)

@@ -279,7 +279,7 @@ def _curve(footage: _Footage, transforms: NDArray[np.float32]) -> NDArray[np.flo
 
     Measured on `_CURVE_POINTS` frames at most and interpolated between them.
     """
-    engine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    engine: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     unit = FACE_SIZE[0] / _CURVE_SIZE[0]
     reference = _gray_face(footage.crops[0], transforms[0], _CURVE_SIZE)
     count = len(footage.crops)
@@ -333,14 +333,14 @@ def _measure(
 
 def _mix(weights: NDArray[np.float32], faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
     flat = faces.reshape(len(faces), -1).astype(np.float32)
-    mixed = np.clip(np.rint(weights @ flat), 0, 255).astype(np.uint8)
-    return mixed.reshape(len(weights), *faces.shape[1:])
+    mixed = np.clip(np.rint(weights @ flat), 0, 255).reshape(len(weights), *faces.shape[1:])
+    return np.asarray(mixed, dtype=np.uint8)
 
 
 def _half(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
     gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
-    small: NDArray[np.uint8] = cv2.resize(gray, _FLOW_SIZE[::-1], interpolation=cv2.INTER_AREA)
-    return small
+    small = cv2.resize(gray, _FLOW_SIZE[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8)
 
 
 def _flow(

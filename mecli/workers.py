@@ -192,3 +192,11 @@ def use_one_thread() -> None:
         torch.set_num_threads(1)
     if (cv2 := sys.modules.get("cv2")) is not None:
         cv2.setNumThreads(1)
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident size this process has had."""
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -93,3 +93,12 @@ def stages_text(stages_s: Mapping[str, float]) -> str:
 
 def _failure(clip: str, reason: str) -> str:
     return f"  {reason}" if clip in reason else f"  {clip}: {reason}"
+
+
+def figures_text(title: str, figures: Mapping[str, Any]) -> str:
+    """Return measured figures as two columns; shares as percent."""
+    rows = []
+    for name, value in figures.items():
+        shown = stages_text(value) if isinstance(value, dict) else str(value)
+        rows.append([name.replace("_", " "), shown])
+    return render([Table([title, ""], rows, left=2)])

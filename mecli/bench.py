@@ -1,0 +1,124 @@
+"""The verb ``bench``: how fast this machine is at the toolkit's jobs, and where time goes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mecli import workers
+from mecli.corpora.sources import read_sources
+from mecli.errors import InputError, UsageError
+from mecli.extract import ExtractOptions, extract
+from mecli.video import read_frames, write_video
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+_FRAME = (480, 640)
+_SOURCES = 4
+_CRF = 16
+
+
+@dataclass(frozen=True, slots=True)
+class BenchExtractOptions:
+    """How much ``mecli bench extract`` extracts; the default is the size of MEGC 2019."""
+
+    clips: int = 442
+    frames: int = 70
+    jobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.clips < 1 or self.frames < 2:
+            raise UsageError(
+                f"{self.clips} clips of {self.frames} frames asked for, expected at least 1 of 2"
+            )
+
+
+def bench_extract(
+    sources: Sequence[str],
+    options: BenchExtractOptions | None = None,
+    *,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> dict[str, Any]:
+    """Extract many 640×480 clips made from a few of `sources`; return figures.
+
+    Speed is clips and frames per second of the whole verb, workers' start included;
+    memory is the peak of the parent and of the largest worker, MiB.
+    """
+    options = options or BenchExtractOptions()
+    with tempfile.TemporaryDirectory(prefix="mecli-bench-") as folder:
+        root = Path(folder)
+        _make_corpus(sources, root / "bench", options)
+        summary = extract(
+            [str(root / "bench")],
+            root / "bench.h5",
+            ExtractOptions(jobs=options.jobs, landmarks="embedded"),
+            progress=progress,
+        )
+        size = (root / "bench.h5").stat().st_size
+    total = sum(summary.stages_s.values()) or 1.0
+    return {
+        "clips": summary.extracted,
+        "failed": len(summary.failures),
+        "frames": options.clips * options.frames,
+        "jobs": workers.cores() if options.jobs is None else options.jobs,
+        "seconds": round(summary.seconds, 2),
+        "clips_per_s": round(summary.extracted / summary.seconds, 2),
+        "frames_per_s": round(options.clips * options.frames / summary.seconds, 1),
+        "ms_per_clip_and_core": round(1000 * total / max(summary.extracted, 1), 1),
+        "stage_shares": {n: round(s / total, 3) for n, s in sorted(summary.stages_s.items())},
+        "peak_parent_mib": _mib(workers.peak_memory_bytes()),
+        "peak_worker_mib": _mib(summary.peak_worker_bytes),
+        "cache_mib": _mib(size),
+    }
+
+
+def _mib(size: int) -> int:
+    return round(size / (1 << 20))
+
+
+def _make_corpus(sources: Sequence[str], root: Path, options: BenchExtractOptions) -> None:
+    """Write `options.clips` videos as class/subject/clip, most of them links to a few."""
+    clips = [clip for clip in read_sources(sources) if isinstance(clip.frames, Path)][:_SOURCES]
+    if not clips:
+        raise InputError(f"{', '.join(sources)}: holds no video to make a benchmark of")
+    originals = root.parent / "originals"
+    originals.mkdir()
+    made = []
+    for number, clip in enumerate(clips):
+        path = originals / f"{number}.mp4"
+        frames = (frame.image for frame in read_frames(clip.frames))
+        write_video(path, _film(frames, options.frames), clip.fps or 100.0, crf=_CRF)
+        made.append(path)
+    for number, path in enumerate(islice(cycle(made), options.clips)):
+        target = root / "any" / f"s{number // 7:03d}" / f"clip{number:04d}.mp4"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path, target)
+        except OSError:
+            shutil.copyfile(path, target)
+
+
+def _film(frames: Iterator[NDArray[np.uint8]], count: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield `count` frames of 640×480: the clip forth and back, its border repeated around."""
+    strip = list(islice(frames, count))
+    turn = cycle([*strip, *strip[-2:0:-1]] if len(strip) > 2 else strip)
+    for image in islice(turn, count):
+        yield _fit(image)
+
+
+def _fit(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = _FRAME
+    image = image[:height, :width]
+    up, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
+    down, right = height - image.shape[0] - up, width - image.shape[1] - left
+    return np.pad(image, ((up, down), (left, right), (0, 0)), mode="symmetric")
