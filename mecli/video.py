@@ -238,22 +238,26 @@ def _check_header(path: Path, data: bytes) -> None:
 def _open(path: Path) -> Any:
     limits = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
     try:
-        container = av.open(str(_check_file(path)), options=limits)
+        container = av.open(str(_check_file(path)), options=limits, metadata_errors="replace")
     except av.FFmpegError as error:
         raise InputError(f"{path}: cannot be opened as video: {error.strerror}") from error
-    if not container.streams.video:
-        container.close()
-        raise InputError(f"{path}: has no video stream")
-    codec = container.streams.video[0].codec_context
-    codec.thread_count = 1
-    codec.thread_type = "NONE"
-    codec.options = {"max_pixels": str(MAX_PIXELS)}
     try:
-        _check_size(path, codec.width, codec.height)
+        _prepare(container, path)
     except InputError:
         container.close()
         raise
     return container
+
+
+def _prepare(container: Any, path: Path) -> None:
+    """Bound the first video stream's decoder to one thread and a sane size."""
+    codec = container.streams.video[0].codec_context if container.streams.video else None
+    if codec is None:
+        raise InputError(f"{path}: has no video stream that can be decoded")
+    _check_size(path, codec.width, codec.height)
+    codec.thread_count = 1
+    codec.thread_type = "NONE"
+    codec.options = {"max_pixels": str(MAX_PIXELS)}
 
 
 def _decode(container: Any, path: Path) -> Iterator[Any]:

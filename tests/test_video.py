@@ -273,6 +273,24 @@ def test_a_damaged_video_is_an_error_that_names_the_frame(clip: Path, seed: int)
         list(read_frames(clip))
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_broken_bytes_anywhere_end_in_an_input_error(tmp_path: Path, suffix: str) -> None:
+    path = write_raw(tmp_path / f"broken{suffix}", range(0, 240, 40))
+    whole, random = path.read_bytes(), np.random.default_rng(7)
+    refused = []
+    for _ in range(80):
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[random.integers(0, len(data), 12)] ^= random.integers(1, 256, 12, dtype=np.uint8)
+        path.write_bytes(data.tobytes()[: random.integers(len(data) // 2, 2 * len(data))])
+        try:
+            assert len(list(read_frames(path))) <= 12
+            probe(path)
+        except InputError as error:
+            refused.append(str(error))
+    assert len(refused) > 20
+    assert all(str(path) in message for message in refused)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
 def test_a_cut_image_is_an_error_that_names_the_frame(tmp_path: Path, suffix: str) -> None:
     paths = [save(tmp_path / f"{k}{suffix}", picture(k)) for k in range(2)]
