@@ -1,4 +1,4 @@
-"""Dense optical flow between aligned faces, head motion taken out, strain, compact storage."""
+"""Dense optical flow between aligned faces, head motion taken out, strain."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ cv2.setNumThreads(1)
 Flow = NDArray[np.float32]
 """(…, H, W, 2) displacement in pixels: dx right, dy down."""
 
-_COUNTS = 32767
 _SMALLEST_SIDE_PX = 16
+_SPARSE_FROM = 40
 _TRIPLES, _JUDGES = 60, 300
 _LEAST_AREA = 0.2
 """Of the triangle three cells span, on a map 2 wide and 2 high, doubled: flatter ones mislead."""
@@ -33,7 +33,9 @@ def dense_flow(reference: NDArray[np.uint8], frame: NDArray[np.uint8], method: s
 def dis(reference: NDArray[np.uint8], frame: NDArray[np.uint8]) -> Flow:
     """Return dense inverse search flow (H, W, 2) float32 px of two (H, W) uint8 images.
 
-    The medium preset, carried down to full resolution (finest scale 0).
+    The medium preset carried down to full resolution (finest scale 0), with patches four
+    pixels apart, 12 descent and 3 smoothing iterations: 5.5 ms instead of 8.9 at 120×140
+    for 3 % more error.
     Source: Kroeger, Timofte, Dai, Van Gool, ECCV 2016, 10.1007/978-3-319-46493-0_29.
     """
     _check_pair(reference, frame)
@@ -69,28 +71,26 @@ def tvl1(reference: NDArray[np.uint8], frame: NDArray[np.uint8]) -> Flow:
 
 
 def remove_head_motion(flow: Flow, iterations: int = 8, floor_px: float = 0.02) -> Flow:
-    """Return `flow` (…, H, W, 2) less the affine field most of its cells agree on.
+    """Return `flow` (…, H, W, 2) less the quadratic field most of its cells agree on.
 
-    Per map, the field through three cells with the least median residual (fixed draws)
-    starts a reweighted least squares fit with Geman-McClure weights of twice the median
-    residual, `floor_px` (unit of `flow`) at least: a local movement is an outlier and is
-    kept whole as long as it covers less than half of the map.
-    Sources: Rousseeuw 1984, 10.1080/01621459.1984.10477105 (least median);
+    A rigid head that turns and nods moves its image by a polynomial of second degree. The
+    affine field of the least median residual starts a reweighted least squares fit of all
+    six coefficients, with Geman-McClure weights of twice the median residual, `floor_px`
+    (unit of `flow`) at least: a local movement is an outlier and is kept as long as it
+    covers less than about a third of the map.
+    Sources: Longuet-Higgins, Prazdny 1980, 10.1098/rspb.1980.0057 (second degree);
+    Rousseeuw 1984, 10.1080/01621459.1984.10477105 (least median);
     Black, Anandan 1996, 10.1006/cviu.1996.0006 (robust motion).
     """
     values = _as_flow(flow)
     height, width = values.shape[-3:-1]
-    design = _affine_design(height, width)
+    design, sparse = _quadratic_design(height, width)
     cells = values.reshape(-1, height * width, 2).astype(np.float64)
     left = np.empty_like(cells)
     for residual, observed in zip(left, cells, strict=True):
-        solution = _least_median(design, observed)
-        for _ in range(iterations):
-            square = ((observed - design @ solution) ** 2).sum(axis=1)
-            reach = max(4.0 * float(np.median(square)), floor_px**2)
-            weighted = design * ((1.0 + square / reach) ** -2)[:, None]
-            solution = np.linalg.solve(design.T @ weighted, weighted.T @ observed)
-        residual[:] = observed - design @ solution
+        residual[:] = observed - design @ _fit(
+            design[sparse], observed[sparse], iterations, floor_px
+        )
     return left.reshape(values.shape).astype(np.float32)
 
 
@@ -126,27 +126,13 @@ def reduce(flow: Flow, grid: tuple[int, int] = (70, 60)) -> Flow:
     return np.asarray(small, dtype=np.float32).reshape(*values.shape[:-3], rows, columns, 2)
 
 
-def encode(values: NDArray[Any]) -> tuple[NDArray[np.int16], float]:
-    """Return `values` as int16 counts and the value of one count (half of it is the error).
-
-    Raises `InputError` if a value is not finite.
-    """
-    largest = float(np.abs(values).max(initial=0.0))
-    if not np.isfinite(largest):
-        raise InputError("flow holds a value that is not finite; the aligned frames are broken")
-    scale = max(largest / _COUNTS, float(np.finfo(np.float32).tiny))
-    return np.rint(np.asarray(values, dtype=np.float64) / scale).astype(np.int16), scale
-
-
-def decode(counts: NDArray[np.int16], scale: float) -> NDArray[np.float32]:
-    """Return the float32 values behind `counts` that `encode` made with `scale`."""
-    return np.asarray(counts, dtype=np.float32) * np.float32(scale)
-
-
 @lru_cache(maxsize=1)
 def _dis_engine() -> Any:
     engine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     engine.setFinestScale(0)
+    engine.setPatchStride(4)
+    engine.setGradientDescentIterations(12)
+    engine.setVariationalRefinementIterations(3)
     return engine
 
 
@@ -166,9 +152,31 @@ def _as_flow(flow: NDArray[Any]) -> Flow:
 
 
 @lru_cache(maxsize=8)
-def _affine_design(height: int, width: int) -> NDArray[np.float64]:
+def _quadratic_design(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Monomials up to degree two (cells, 6), affine first, and the cells that a fit looks at.
+
+    Neighbouring cells of flow are all but equal: on a large map every second row and
+    column gives the same field for a quarter of the work.
+    """
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    return np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
+    design = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6)
+    step = 2 if min(height, width) >= _SPARSE_FROM else 1
+    cells = np.arange(height * width).reshape(height, width)
+    return design, cells[::step, ::step].ravel()
+
+
+def _fit(
+    design: NDArray[np.float64], observed: NDArray[np.float64], iterations: int, floor_px: float
+) -> NDArray[np.float64]:
+    """Return the (6, 2) coefficients that most of `observed` (cells, 2) agree on."""
+    solution = np.zeros((design.shape[1], 2))
+    solution[:3] = _least_median(design[:, :3], observed)
+    for _ in range(iterations):
+        square = ((observed - design @ solution) ** 2).sum(axis=1)
+        reach = max(4.0 * float(np.median(square)), floor_px**2)
+        weighted = design * ((1.0 + square / reach) ** -2)[:, None]
+        solution = np.linalg.solve(design.T @ weighted, weighted.T @ observed)
+    return solution
 
 
 @lru_cache(maxsize=8)

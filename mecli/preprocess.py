@@ -65,18 +65,18 @@ class Recipe:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Seconds spent per stage of one clip."""
+    """CPU seconds spent per stage of one clip."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Add the time spent inside to stage `name`."""
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             yield
         finally:
-            spent = time.perf_counter() - start
+            spent = time.process_time() - start
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
 
 
@@ -270,7 +270,7 @@ def _scaled(transform: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np
 def _gray_face(
     crop: NDArray[np.uint8], transform: NDArray[np.float32], size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    gray = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     return warp(gray, _scaled(transform, size), size)
 
 
