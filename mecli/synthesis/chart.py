@@ -59,9 +59,8 @@ def smoothstep(value: Floats, low: float, high: float) -> Floats:
 def bump(u0: float, v0: float, ru: float, rv: float) -> Floats:
     """Return a Gaussian blob (H, W) around (u0, v0)."""
     u, v = grid()
-    return np.asarray(
-        np.exp(-0.5 * ((u - u0) / ru) ** 2) * np.exp(-0.5 * ((v - v0) / rv) ** 2), np.float32
-    )
+    across = np.exp(-0.5 * ((u - u0) / ru) ** 2).astype(np.float32)
+    return across * np.exp(-0.5 * ((v - v0) / rv) ** 2).astype(np.float32)
 
 
 def both_sides(u0: float, v0: float, ru: float, rv: float) -> Floats:
@@ -89,15 +88,26 @@ def strokes(
     return image.astype(np.float32) / 255.0
 
 
+HALF = (HEIGHT // 2, WIDTH // 2)
+"""Creases are kept at half the sheet's resolution: they are wide and many."""
+
+
 def furrow(line: NDArray[np.float32], width_mm: float, depth: float) -> Floats:
-    """Return the height (H, W) of one crease along a polyline, tapered at its ends."""
-    image = np.zeros(SIZE, np.float32)
-    count = len(line) - 1
-    points = np.rint(to_pixels(line) * 16).astype(np.int32)
+    """Return the height (mm, at half resolution) of a crease along a polyline, tapered."""
+    total = np.zeros(HALF, np.float32)
+    points = to_pixels(line) / 2
+    sigma = max(width_mm * PX_PER_MM / 2, 0.5)
+    margin = int(9 * sigma) + 2
+    left, top = (max(int(v) - margin, 0) for v in points.min(0))
+    right, bottom = (int(v) + margin for v in points.max(0))
+    window = total[top:bottom, left:right]
+    image = np.zeros(window.shape, np.float32)
+    places = np.rint((points - (left, top)) * 16).astype(np.int32).tolist()
+    count = len(places) - 1
     for i in range(count):
         taper = float(np.sin(np.pi * (i + 0.5) / count)) ** 0.6
-        cv2.line(image, points[i].tolist(), points[i + 1].tolist(), taper, 2, cv2.LINE_8, 4)
-    sigma = max(width_mm * PX_PER_MM, 0.8)
+        cv2.line(image, places[i], places[i + 1], taper, 1, cv2.LINE_8, 4)
     thin = cv2.GaussianBlur(image, (0, 0), sigma) * sigma
     wide = cv2.GaussianBlur(image, (0, 0), 2.6 * sigma) * sigma
-    return np.asarray((0.75 * wide - thin) * depth, np.float32)
+    window[:] = (0.75 * wide - thin) * (2.2 * depth)
+    return total

@@ -155,7 +155,7 @@ def load_head() -> Head:
     ear = np.zeros(len(vertices), np.float32)
     for side in "lr":
         moved = targets[names[f"ears/{side}-ear-scale-incr"]]
-        outer = np.clip((np.abs(vertices[:, 0]) - 70.5) / 2, 0, 1)
+        outer = np.clip((np.abs(vertices[:, 0]) - 70.5) / 2, 0, 1) * (vertices[:, 1] < 741)
         ear = np.maximum(ear, outer * np.clip((np.linalg.norm(moved, axis=1) - 1) / 1.5, 0, 1))
     skin = vertex_part == SKIN
     interior = skin & (uv[:, 1] < 0.145)

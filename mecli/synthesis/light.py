@@ -59,17 +59,24 @@ def _direction(yaw: float, pitch: float) -> Floats:
     )
 
 
-def irradiance(normal: Floats, light: Light) -> tuple[Floats, Floats]:
-    """Return diffuse light (N, 3) and its mean direction times strength (N, 3)."""
+def irradiance(normal: Floats, light: Light, rows: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Return diffuse light (N, 3) and its mean direction times strength (N, 3).
+
+    `normal` (N, 3) are those of the head's vertices `rows` (N,).
+    """
     head = load_head()
     facing = normal @ head.directions.T
+    seen = head.visibility[rows]
+    reaching = seen * (facing > 0) * light.radiance.mean(1)
     # Light bleeds a little past the terminator, as it does under real skin.
-    arriving = head.visibility * np.clip((facing + 0.12) / 1.12, 0, None)
-    reaching = head.visibility * (facing > 0) * light.radiance.mean(1)
-    return arriving @ light.radiance, reaching @ head.directions
+    facing += np.float32(0.12)
+    facing *= np.float32(1 / 1.12)
+    np.maximum(facing, 0, out=facing)
+    facing *= seen
+    return facing @ light.radiance, reaching @ head.directions
 
 
-def highlights(normal: Floats, light: Light) -> Floats:
+def highlights(normal: Floats, light: Light, rows: NDArray[np.int64]) -> Floats:
     """Return the strength of the lamps' reflections (N,), shadows included."""
     head = load_head()
     total = np.zeros(len(normal), np.float32)
@@ -77,8 +84,8 @@ def highlights(normal: Floats, light: Light) -> Floats:
     for lamp, colour in zip(light.lamps, light.lamp_colour, strict=True):
         half = (lamp + view) / np.linalg.norm(lamp + view)
         nearest = np.argsort(-(head.directions @ lamp))[:4]
-        seen = head.visibility[:, nearest].mean(1)
-        shine = np.clip(normal @ half, 0, 1)
-        total += colour.mean() * seen * (0.75 * shine**24 + 0.25 * shine**8)
+        seen = head.visibility[np.ix_(rows, nearest)].mean(1)
+        shine = np.clip(normal @ half, 0, 1) ** 8
+        total += colour.mean() * seen * (0.75 * shine**3 + 0.25 * shine)
     fresnel = 1 + 1.5 * (1 - np.clip(normal[:, 2], 0, 1)) ** 3
     return (total * fresnel).astype(np.float32)

@@ -54,8 +54,7 @@ class Outfit:
             hair = actor.skin.hair.colour * (1 + 0.28 * strand[:, None])
             colour[hanging] = lit[hanging] * hair
         head = load_head()
-        low = (head.vertices[:, 1] < 640)[actor.faces.clip(max=len(head.vertices) - 1)].all(1)
-        chosen = np.flatnonzero(low[fragments.triangle] & (part == SKIN))
+        chosen = np.flatnonzero(actor.low[fragments.triangle] & (part == SKIN))
         if not len(chosen):
             return
         some = Fragments(
@@ -67,7 +66,7 @@ class Outfit:
         cover = np.clip((edge - at[:, 1]) / 1.0, 0, 1)[:, None]
         weave = 1 + 0.05 * np.sin(at[:, 0] * 4.1) * np.sin(at[:, 1] * 4.3)
         cloth = np.where(
-            (np.sin(at[:, 1:2] * 2 * np.pi / self.stripe_mm) > 0.2) & (self.stripe_mm < 60),
+            (at[:, 1:2] % self.stripe_mm < 0.4 * self.stripe_mm) & (self.stripe_mm < 60),
             self.second, self.cloth,
         )  # fmt: skip
         hem = np.clip(1 - np.abs(edge - at[:, 1] - 5) / 1.2, 0, 1)[:, None]
@@ -83,7 +82,7 @@ def make_outfit(looks: Looks) -> Outfit:
     cloth, second = (rng.uniform(0.02, 0.6, 3) * rng.uniform(0.3, 1.0) for _ in range(2))
     return Outfit(
         cloth.astype(np.float32), second.astype(np.float32),
-        (float(rng.uniform(535, 572)), float(rng.uniform(0.1, 0.9))),
+        (float(rng.uniform(535, 572)), float(rng.uniform(0.1, 0.55))),
         float(rng.choice([12.0, 26.0, 99.0, 99.0, 99.0])),
         float(rng.uniform(0.35, 0.75) * (1.0 if looks.male else 1.25)),
         np.array([0.62, 0.56, 0.46], np.float32) * float(rng.uniform(0.8, 1.1)),

@@ -14,7 +14,8 @@ from mecli.synthesis.identity import make_subject
 from mecli.synthesis.motion import (
     Curves, Event, add_blink, add_distractor, add_event, add_unrest, blank,
 )  # fmt: skip
-from mecli.synthesis.render import Actor, State, draw, make_actor, surface
+from mecli.synthesis.film import state_at
+from mecli.synthesis.render import Actor, draw, make_actor, surface
 from mecli.synthesis.scene import expose, make_scene
 from mecli.synthesis.truth import flow_between, landmarks
 
@@ -110,14 +111,6 @@ def _plan(
         add_blink(curves, actor.subject, onset + rng.uniform(-15, rise), FPS, rng)
     first = max(onset + int(np.rint(0.06 * rise * jitter[0])), 0)
     return curves, first, onset + rise + int(np.rint(0.06 * rise * jitter[1])), event, kind
-
-
-def state_at(curves: Curves, position: int, rest: Floats) -> State:
-    """Return what the face does in one frame."""
-    return State(
-        curves.units[position], curves.pose[position] + rest, curves.gaze[position],
-        {name: (float(c[position, 0]), float(c[position, 1])) for name, c in curves.creases.items()},
-    )  # fmt: skip
 
 
 def make_pair(actor: Actor, rng: Generator, options: PairOptions) -> Pair:

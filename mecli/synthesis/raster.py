@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,9 +39,12 @@ def rasterise(
     corner = xy[faces]
     e1, e2 = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
     area = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
-    low, high = corner.min(1), corner.max(1)
+    first, second, third = corner[:, 0], corner[:, 1], corner[:, 2]
+    low = np.minimum(np.minimum(first, second), third)
+    high = np.maximum(np.maximum(first, second), third)
     keep = (np.abs(area) > 1e-6) if both_sides else (area < -1e-6)
-    keep &= (high >= 0).all(1) & (low[:, 0] <= width - 1) & (low[:, 1] <= height - 1)
+    keep &= (high[:, 0] >= 0) & (high[:, 1] >= 0)
+    keep &= (low[:, 0] <= width - 1) & (low[:, 1] <= height - 1)
     chosen = np.flatnonzero(keep)
     corner, area = corner[chosen], area[chosen]
     planes = _weight_planes(corner, area)
@@ -123,8 +127,10 @@ def _spans(
 
 def interpolate(attributes: Floats, faces: Ints, fragments: Fragments) -> Floats:
     """Return `attributes` (N, C) at the fragments, (M, C) float32."""
-    corner = faces[fragments.triangle]
-    out = attributes[corner[:, 0]] * fragments.weight[0][:, None]
-    out += attributes[corner[:, 1]] * fragments.weight[1][:, None]
-    out += attributes[corner[:, 2]] * fragments.weight[2][:, None]
+    count = len(fragments.pixel)
+    columns = np.take(faces, fragments.triangle, axis=0).ravel()
+    weights = np.ascontiguousarray(fragments.weight.T).ravel()
+    starts = np.arange(0, 3 * count + 1, 3, dtype=columns.dtype)
+    blend = csr_array((weights, columns, starts), shape=(count, len(attributes)))
+    out: Floats = blend @ np.ascontiguousarray(attributes, np.float32)
     return out

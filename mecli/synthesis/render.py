@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from mecli.synthesis import chart
-from mecli.synthesis.camera import place, project
+from mecli.synthesis.camera import place, project, rotation
 from mecli.synthesis.curtain import Curtain, make_curtain
+from mecli.synthesis.hair import hairline
 from mecli.synthesis.head import EYE, LASH, SKIN, TEETH, TONGUE, load_head, normals
 from mecli.synthesis.light import highlights, irradiance
 from mecli.synthesis.outfit import Outfit, make_outfit
@@ -18,6 +19,8 @@ from mecli.synthesis.raster import Fragments, interpolate, rasterise
 from mecli.synthesis.skin import Skin, linear, paint_skin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from mecli.synthesis.camera import Camera
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 _GAMMA = np.append(np.linspace(0, 1, 4096) ** (1 / 2.2) * 255.0, 255.0).astype(np.float32)
-_LINEAR = linear(np.arange(256, dtype=np.float32))
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,14 @@ class Actor:
     sheet: Floats
     """(N, 2) column and row on the skin sheet."""
     lift: Floats
-    """(N,) how far hair stands off the scalp, mm."""
+    """(N, 3) how hair stands off the scalp, mm."""
+    deep: NDArray[np.bool_]
+    """(T,) triangles behind the lips."""
+    low: NDArray[np.bool_]
+    """(T,) triangles that clothes may cover."""
+    solid: NDArray[np.int64]
+    """Triangles that hide what is behind them."""
+    lashes: NDArray[np.int64]
 
 
 class State(NamedTuple):
@@ -75,23 +84,26 @@ def make_actor(subject: Subject) -> Actor:
     # Ears and the inside of the mouth would pick up hair or lips: they borrow plain skin.
     position[:, 0] = np.where(head.ear > 0.5, np.sign(position[:, 0]) * 60, position[:, 0])
     position[:, 1] = np.where(head.ear > 0.5, 640 + 0.35 * (position[:, 1] - 640), position[:, 1])
+    none = np.zeros(len(curtain.vertices), bool)
+    within = np.append(head.mouth_interior, none)
+    below = np.append(head.vertices[:, 1] < 625, none)
     return Actor(
         subject, skin, make_outfit(subject.looks), curtain, faces, part,
-        chart.to_pixels(position), _lift(skin),
+        chart.to_pixels(position), _lift(subject, skin), within[faces].all(1), below[faces].all(1),
+        np.flatnonzero(part != LASH), np.flatnonzero(part == LASH),
     )  # fmt: skip
 
 
-def _lift(skin: Skin) -> Floats:
+def _lift(subject: Subject, skin: Skin) -> Floats:
     head = load_head()
     hair = skin.hair
-    from mecli.synthesis.hair import hairline
-
     above = head.chart[:, 1] - hairline(head.chart[:, 0], hair.line)
     rise = chart.smoothstep(above, -1.0, 26.0)
     top = chart.smoothstep(head.vertices[:, 1], 770, 830)
     height = hair.side_mm + (hair.top_mm - hair.side_mm) * top
     scalp = (head.vertex_part == SKIN) & (head.vertices[:, 1] > 640) & ~head.mouth_interior
-    return np.asarray(rise * height * scalp * (1 - head.ear), np.float32)
+    outward = normals(subject.vertices, head.faces[head.part == SKIN])
+    return np.asarray((rise * height * scalp * (1 - head.ear))[:, None] * outward, np.float32)
 
 
 def shape(actor: Actor, state: State) -> Floats:
@@ -108,51 +120,69 @@ def shape(actor: Actor, state: State) -> Floats:
 def _turn_eyes(
     vertices: Floats, subject: Subject, eye: NDArray[np.bool_], gaze: Floats
 ) -> None:
-    from mecli.synthesis.camera import rotation
-
     turn = rotation(float(gaze[0]), float(-gaze[1]), 0.0)
     for centre, side in zip(subject.eyes, (-1, 1), strict=True):
         chosen = eye & (np.sign(load_head().vertices[:, 0]) == side)
         vertices[chosen] = (subject.vertices[chosen] - centre) @ turn.T + centre
 
 
-def surface(actor: Actor, state: State, rest: Floats) -> tuple[Floats, Floats]:
-    """Return points (N', 3) in mm as posed, curtain included, and unit normals."""
+def surface(
+    actor: Actor, state: State, rest: Floats, with_normals: bool = True
+) -> tuple[Floats, Floats]:
+    """Return points (N', 3) in mm as posed, curtain included, and unit normals (or none)."""
     head = load_head()
-    vertices = shape(actor, state)
-    skin_faces = head.faces[head.part == SKIN]
-    normal = normals(vertices, skin_faces)
-    vertices += normal * actor.lift[:, None]
-    if actor.lift.any():
-        normal = normals(vertices, skin_faces)
+    vertices = shape(actor, state) + actor.lift
     points = np.concatenate([vertices, actor.curtain.vertices])
-    normal = np.concatenate([normal, actor.curtain.normals])
     turned = place(points, state.pose, rest)
-    from mecli.synthesis.camera import rotation
-
+    if not with_normals:
+        return turned, points[:0]
+    normal = normals(vertices, head.faces[head.part == SKIN])
+    normal = np.concatenate([normal, actor.curtain.normals])
     return turned, np.asarray(normal @ rotation(*state.pose[:3]).T, np.float32)
 
 
+class Lit(NamedTuple):
+    """How a surface is lit and folded at one moment."""
+
+    attributes: Floats
+    """(N', 8) sheet column and row, diffuse RGB, slope of the light sideways and up, shine."""
+    folds: Floats
+    """(h, w, 3) slope sideways, slope upwards and darkening of the creases."""
+
+
 def draw(
-    actor: Actor, state: State, rest: Floats, light: Light, camera: Camera, size: tuple[int, int],
-) -> tuple[Floats, Fragments]:  # fmt: skip
-    """Return the head as a layer (H, W, 4) of `size` and the fragments behind it."""
+    actor: Actor, state: State, rest: Floats, light: Light, camera: Camera, size: tuple[int, int]
+) -> tuple[Floats, Fragments]:
+    """Return the head as a layer (H, W, 4) of `size` and the fragments it is made of.
+
+    The layer holds display values 0..255 premultiplied by cover, and cover 0..1.
+    """
     points, normal = surface(actor, state, rest)
-    xy = project(points, camera)
-    opaque = actor.part != LASH
-    seen = _rasterised(xy, points, actor, opaque, size)
+    lit = Lit(light_up(actor, normal, light), folds(actor, state.creases))
+    return paint(actor, points, lit, light, project(points, camera), size)
+
+
+def paint(
+    actor: Actor, points: Floats, lit: Lit, light: Light, xy: Floats, size: tuple[int, int],
+    solid: NDArray[np.int64] | None = None, lashes: NDArray[np.int64] | None = None,
+) -> tuple[Floats, Fragments]:  # fmt: skip
+    """Return layer and fragments of posed points seen at `xy`; all triangles or those given."""
+    seen = _rasterised(xy, points, actor, actor.solid if solid is None else solid, size)
     layer = np.zeros((size[0] * size[1], 4), np.float32)
-    layer[seen.pixel, :3] = shade(actor, state, seen, points, normal, light)
-    layer[seen.pixel, 3] = 1
+    colour = np.empty((len(seen.pixel), 4), np.float32)
+    colour[:, :3] = shade(actor, seen, points, lit, light)
+    colour[:, 3] = 1
+    layer[seen.pixel] = colour
     # Lashes are thin: they darken what is behind them.
-    _lashes(layer, actor, _rasterised(xy, points, actor, ~opaque, size))
+    thin = actor.lashes if lashes is None else lashes
+    if len(thin):
+        _lashes(layer, actor, _rasterised(xy, points, actor, thin, size))
     return layer.reshape(*size, 4), seen
 
 
 def _rasterised(
-    xy: Floats, points: Floats, actor: Actor, chosen: NDArray[np.bool_], size: tuple[int, int]
+    xy: Floats, points: Floats, actor: Actor, rows: NDArray[np.int64], size: tuple[int, int]
 ) -> Fragments:
-    rows = np.flatnonzero(chosen)
     some = rasterise(xy, points[:, 2], actor.faces[rows], size)
     return some._replace(triangle=rows[some.triangle])
 
@@ -166,33 +196,43 @@ def _lashes(layer: Floats, actor: Actor, fragments: Fragments) -> None:
     layer[fragments.pixel, :3] *= (1 - cover)[:, None]
 
 
-def shade(
-    actor: Actor, state: State, fragments: Fragments, points: Floats, normal: Floats, light: Light
+def light_up(
+    actor: Actor, normal: Floats, light: Light, rows: NDArray[np.int64] | None = None
 ) -> Floats:
+    """Return the attributes of `Lit` for normals (N', 3) as posed.
+
+    Given `rows`, only those vertices of the head are lit and the others stay black.
+    """
+    count = len(load_head().vertices)
+    chosen = np.arange(count) if rows is None else rows
+    own, hanging = normal[chosen], normal[count:]
+    diffuse, towards = irradiance(own, light, chosen)
+    across = np.stack([own[:, 2], np.zeros(len(own), np.float32), -own[:, 0]], 1)
+    across /= np.maximum(np.hypot(own[:, 0], own[:, 2])[:, None], 1e-6)
+    upward = np.cross(own, across)
+    out = np.zeros((len(normal), 8), np.float32)
+    out[:count, :2] = actor.sheet
+    out[count:, :2] = actor.curtain.strand
+    out[chosen, 2:5] = diffuse
+    out[chosen, 5] = (across * towards).sum(1)
+    out[chosen, 6] = (upward * towards).sum(1)
+    out[chosen, 7] = highlights(own, light, chosen)
+    if len(hanging) and rows is None:
+        out[count:, 2:5] = actor.curtain.occlusion[:, None] * _simple(hanging, light)
+    return out
+
+
+def shade(actor: Actor, fragments: Fragments, points: Floats, lit: Lit, light: Light) -> Floats:
     """Return display colours 0..255 (M, 3) of the fragments."""
-    head = load_head()
-    count = len(head.vertices)
-    diffuse, towards = irradiance(normal[:count], light)
-    across = np.stack([normal[:, 2], 0 * normal[:, 0], -normal[:, 0]], 1)[:count]
-    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-6)
-    upward = np.cross(normal[:count], across)
-    attributes = np.concatenate([
-        actor.sheet, diffuse, (across * towards).sum(1, keepdims=True),
-        (upward * towards).sum(1, keepdims=True), highlights(normal[:count], light)[:, None],
-    ], 1).astype(np.float32)  # fmt: skip
-    extra = np.zeros((len(points) - count, attributes.shape[1]), np.float32)
-    if len(extra):
-        extra[:, 2:5] = actor.curtain.occlusion[:, None] * _simple(normal[count:], light)
-        extra[:, :2] = actor.curtain.strand
-    attributes = np.concatenate([attributes, extra])
-    value = interpolate(attributes, actor.faces, fragments)
+    value = interpolate(lit.attributes, actor.faces, fragments)
     part = actor.part[fragments.triangle]
-    colour = _skin_colour(actor, state, value)
+    colour = _skin_colour(actor, lit.folds, value)
     actor.outfit.dress(colour, value, actor, fragments, part)
     _mouth(colour, value, actor, fragments, part)
     _eyes(colour, value, actor, fragments, part, points, light)
-    index = np.clip(colour * (4095 / 1.0), 0, 4096).astype(np.int32)
-    return _GAMMA[index]
+    np.clip(colour, 0, 1, out=colour)
+    colour *= 4095
+    return np.take(_GAMMA, colour.astype(np.int32))
 
 
 def _simple(normal: Floats, light: Light) -> Floats:
@@ -200,20 +240,21 @@ def _simple(normal: Floats, light: Light) -> Floats:
     return np.clip(normal @ directions.T, 0, None) @ light.radiance
 
 
-def _skin_colour(actor: Actor, state: State, value: Floats) -> Floats:
+def _skin_colour(actor: Actor, fold: Floats, value: Floats) -> Floats:
     """Return linear colours (M, 3) of the skin sheet under its light."""
     column, row = value[:, :1], value[:, 1:2]
     albedo = _sample(actor.skin.albedo, column, row)
     relief = _sample(actor.skin.relief, column, row).astype(np.float32)
-    fold = _folds(actor, state)
     crease = _sample(fold, (column + 0.5) / 2 - 0.5, (row + 0.5) / 2 - 0.5)
     sideways = (relief[:, 0] - 128) / 64 + crease[:, 0]
     upwards = (relief[:, 1] - 128) / 64 + crease[:, 1]
     bend = -(sideways * value[:, 5] + upwards * value[:, 6])
     lit = value[:, 2:5] + np.clip(bend, -0.6, 0.6)[:, None]
     shine = relief[:, 2] / 255 * value[:, 7] * np.clip(1 + 2.0 * bend, 0, 2)
-    colour = _LINEAR[albedo] * np.clip(lit, 0, None) * crease[:, 2:]
-    return np.asarray(colour + 0.17 * shine[:, None], np.float32)
+    albedo *= np.maximum(lit, 0)
+    albedo *= crease[:, 2:]
+    albedo += np.float32(0.17) * shine[:, None]
+    return albedo
 
 
 def _sample(sheet: NDArray[np.generic], column: Floats, row: Floats) -> NDArray[np.generic]:
@@ -222,24 +263,24 @@ def _sample(sheet: NDArray[np.generic], column: Floats, row: Floats) -> NDArray[
 
 
 def _remap(sheet: NDArray[np.generic], column: Floats, row: Floats) -> NDArray[np.generic]:
-    """Look up `sheet` at M places; as tall images, for cv2 limits an image to 32767 rows."""
-    count = len(column)
-    width = 256
-    pad = -count % width
-    x = np.pad(column[:, 0], (0, pad)).reshape(-1, width)
-    y = np.pad(row[:, 0], (0, pad)).reshape(-1, width)
+    """Look up `sheet` at M places; folded, for cv2 limits an image to 32767 rows."""
+    count, width = len(column), 256
+    x = np.zeros((-(-count // width), width), np.float32)
+    y = np.zeros_like(x)
+    x.ravel()[:count] = column[:, 0]
+    y.ravel()[:count] = row[:, 0]
     found = cv2.remap(sheet, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return found.reshape(-1, found.shape[2])[:count]
 
 
-def _folds(actor: Actor, state: State) -> Floats:
+def folds(actor: Actor, creases: Mapping[str, tuple[float, float]]) -> Floats:
     """Return slope sideways, slope upwards and darkening (h, w, 3) of the creases."""
     wrinkles = actor.skin.wrinkles
     height, width = next(iter(wrinkles.values())).shape
     middle = width // 2
     total = np.zeros((height, width), np.float32)
     for name, drawn in wrinkles.items():
-        left, right = state.creases.get(name, (0.0, 0.0))
+        left, right = creases.get(name, (0.0, 0.0))
         base = actor.skin.furrowed
         for half, extra in ((np.s_[:, :middle], left), (np.s_[:, middle:], right)):
             total[half] += drawn[half] * (base + (1 - 0.5 * base) * extra)
@@ -254,14 +295,12 @@ def _folds(actor: Actor, state: State) -> Floats:
 def _mouth(
     colour: Floats, value: Floats, actor: Actor, fragments: Fragments, part: NDArray[np.int8]
 ) -> None:
-    head = load_head()
     lit = value[:, 2:5]
     teeth = part == TEETH
     colour[teeth] = lit[teeth] * actor.outfit.teeth
     tongue = part == TONGUE
     colour[tongue] = lit[tongue] * np.array([0.35, 0.1, 0.09], np.float32)
-    inside = np.append(head.mouth_interior, np.zeros(len(actor.curtain.vertices), bool))
-    deep = inside[actor.faces].all(1)[fragments.triangle] & (part == SKIN)
+    deep = actor.deep[fragments.triangle] & (part == SKIN)
     colour[deep] = lit[deep] * np.array([0.16, 0.04, 0.035], np.float32)
 
 
@@ -295,7 +334,7 @@ def _eyes(
     for lamp, shade_of in zip(light.lamps, light.lamp_colour, strict=True):
         half = (lamp + view) / np.linalg.norm(lamp + view)
         glint += shade_of.mean() * np.clip(normal @ half, 0, 1) ** 260
-    colour[chosen] = _LINEAR[iris.astype(np.uint8)] * lit + 0.75 * glint[:, None]
+    colour[chosen] = linear(iris) * lit + 0.75 * glint[:, None]
 
 
 def _eye_centres(actor: Actor, points: Floats) -> Floats:

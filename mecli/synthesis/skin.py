@@ -36,8 +36,8 @@ _LIPS = (
 class Skin:
     """What a renderer needs of one subject's surface, over the sheet of `chart`."""
 
-    albedo: NDArray[np.uint8]
-    """(H, W, 3) sRGB."""
+    albedo: Floats
+    """(H, W, 3) linear RGB."""
     relief: NDArray[np.uint8]
     """(H, W, 3): slope sideways, slope upwards (128 = flat, 64 = 1), gloss."""
     wrinkles: dict[str, Floats]
@@ -52,17 +52,12 @@ def linear(srgb: Floats) -> Floats:
     return np.asarray((np.asarray(srgb, np.float32) / 255.0) ** 2.2, np.float32)
 
 
-def display(light: Floats) -> Floats:
-    """Return linear light 0..1 as display values 0..255 (gamma 2.2)."""
-    return np.asarray(255.0 * np.clip(light, 0, 1) ** (1 / 2.2), np.float32)
-
-
 def tone_colour(tone: float, rng: Generator) -> Floats:
     """Return the linear colour (3,) of skin of the given melanin."""
     at = np.clip(tone, 0, 1) * (len(_TONES) - 1)
     low = min(int(at), len(_TONES) - 2)
     srgb = _TONES[low] + (at - low) * (_TONES[low + 1] - _TONES[low])
-    return linear(srgb * (1 + rng.normal(0, 0.02, 3)) + rng.normal(0, 2.5, 3))
+    return linear(srgb * (1 + rng.normal(0, 0.02, 3)) + rng.normal(0, 2.5, 3)).astype(np.float32)
 
 
 def paint_skin(looks: Looks) -> Skin:
@@ -82,7 +77,7 @@ def paint_skin(looks: Looks) -> Skin:
     height += hair.cover * hair.strands * 0.35
     gloss = gloss * (1 - hair.cover) + 0.35 * hair.cover
     return Skin(
-        display(albedo).astype(np.uint8), _slopes(height, gloss), draw_wrinkles(rng), hair,
+        albedo, _slopes(height, gloss), draw_wrinkles(rng), hair,
         float(np.clip(looks.age * 0.8 + rng.normal(0.05, 0.08), 0.02, 0.9)),
     )  # fmt: skip
 
@@ -148,14 +143,15 @@ def _lips(
     u, _ = grid()
     fuller = rng.normal(0, 0.5)
     points = [(x * 1.01, 661 + (y - 661) * (1 + 0.06 * fuller)) for x, y in _LIPS]
-    mask = chart.polygon(points, rng.uniform(0.45, 0.9)) * rng.uniform(0.75, 1.0)
+    mask = chart.polygon(points, rng.uniform(0.45, 0.9)) * np.float32(rng.uniform(0.75, 1.0))
     painted = rng.random() < 0.15
     redness = rng.uniform(0.35, 0.75) + (rng.uniform(0.4, 0.9) if painted else 0)
     tint = np.exp(-np.array([0.18, 0.85, 0.7]) * redness * (1 + 0.1 * rng.normal(0, 1, 3)))
+    tint = tint.astype(np.float32)
     lines = noise(rng, 0.9, 6.0)
     lips = albedo * tint * (1 + 0.05 * lines[..., None])
     seam = chart.bump(0, 661, 24, 0.9) * (np.abs(u) < 27)
-    lips = lips * (1 - 0.45 * seam[..., None])
+    lips = lips * (1 - np.float32(0.45) * seam[..., None])
     height = height * (1 - 0.6 * mask) + mask * lines * 0.07
     gloss = gloss * (1 - mask) + mask * rng.uniform(0.35, 0.8)
     blend = mask[..., None]

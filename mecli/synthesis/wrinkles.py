@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-HALF = (chart.HEIGHT // 2, chart.WIDTH // 2)
-"""Creases are kept at half the sheet's resolution: they are wide and many."""
-
 # Which action units deepen which crease: sides that a one-sided movement keeps apart.
 DEEPEN: Mapping[str, Mapping[int, float]] = {
     "forehead": {1: 0.8, 2: 1.0, 4: -0.2},
@@ -49,17 +46,13 @@ def _mirror(line: Floats) -> Floats:
     return line * np.array([-1, 1], np.float32)
 
 
-def _half(height: Floats) -> Floats:
-    return cv2.resize(height, HALF[::-1], interpolation=cv2.INTER_AREA)
-
-
 def _pair(line: Floats, width: float, depth: float) -> Floats:
     return chart.furrow(line, width, depth) + chart.furrow(_mirror(line), width, depth)
 
 
 def draw_wrinkles(rng: Generator) -> dict[str, Floats]:
     """Return the height (mm) of each group of creases, fully deepened, at half resolution."""
-    groups = {
+    return {
         "forehead": _forehead(rng),
         "glabella": _glabella(rng),
         "nasion": _nasion(rng),
@@ -69,11 +62,10 @@ def draw_wrinkles(rng: Generator) -> dict[str, Floats]:
         "mouth_corner": _mouth_corner(rng),
         "chin": _chin(rng),
     }
-    return {name: _half(height) for name, height in groups.items()}
 
 
 def _forehead(rng: Generator) -> Floats:
-    total = np.zeros(chart.SIZE, np.float32)
+    total = np.zeros(chart.HALF, np.float32)
     v = rng.uniform(765, 770)
     for _ in range(int(rng.integers(2, 6))):
         reach = rng.uniform(22, 46)
@@ -87,7 +79,7 @@ def _forehead(rng: Generator) -> Floats:
 
 
 def _glabella(rng: Generator) -> Floats:
-    total = np.zeros(chart.SIZE, np.float32)
+    total = np.zeros(chart.HALF, np.float32)
     for side in (-1, 1):
         u = rng.uniform(5, 9)
         points = [(side * u * 0.8, 736), (side * u, 747), (side * (u + 1.5), 757)]
@@ -108,7 +100,7 @@ def _nasion(rng: Generator) -> Floats:
 
 
 def _crow(rng: Generator) -> Floats:
-    total = np.zeros(chart.SIZE, np.float32)
+    total = np.zeros(chart.HALF, np.float32)
     for _ in range(int(rng.integers(2, 5))):
         angle = rng.uniform(-0.6, 0.6)
         u, v = 47 + rng.uniform(1, 4), 729 + 7 * angle
@@ -123,7 +115,7 @@ def _crow(rng: Generator) -> Floats:
 
 
 def _under_eye(rng: Generator) -> Floats:
-    total = np.zeros(chart.SIZE, np.float32)
+    total = np.zeros(chart.HALF, np.float32)
     for drop in (0.0, rng.uniform(3, 5)):
         points = [(19, 721 - drop), (26, 716.5 - drop), (36, 716 - drop), (45, 720 - drop)]
         total += _pair(_curve(points, rng, 0.6), 0.7, rng.uniform(0.25, 0.5))
@@ -143,5 +135,6 @@ def _mouth_corner(rng: Generator) -> Floats:
 
 def _chin(rng: Generator) -> Floats:
     dimples = chart.noise(rng, rng.uniform(2.0, 3.2)) * chart.bump(0, 628, 12, 8) * 0.22
+    dimples = cv2.resize(dimples, chart.HALF[::-1], interpolation=cv2.INTER_AREA)
     crease = chart.furrow(_curve([(-12, 640), (0, 642), (12, 640)], rng, 0.6), 1.2, 0.6)
     return np.asarray(dimples + crease, np.float32)
