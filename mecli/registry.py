@@ -14,6 +14,17 @@ CORPORA: Mapping[str, str] = {
     "casme2": "mecli.corpora.casme2:Casme2",
     "synth": "mecli.corpora.synth:Synth",
     "sample_data": "mecli.corpora.synth:Synth",
+    "samm": "mecli.corpora.samm:Samm",
+    "smic": "mecli.corpora.smic:Smic",
+    "smic-long": "mecli.corpora.smic_long:SmicLong",
+    "casme": "mecli.corpora.casme:Casme",
+    "casme-squared": "mecli.corpora.casme_squared:CasmeSquared",
+    "casme3": "mecli.corpora.casme3:Casme3",
+    "samm-lv": "mecli.corpora.samm_lv:SammLv",
+    "mmew": "mecli.corpora.mmew:Mmew",
+    "4dme": "mecli.corpora.fourdme:FourDme",
+    "dfme": "mecli.corpora.dfme:Dfme",
+    "flow-archive": "mecli.corpora.flow_archive:FlowArchive",
 }
 
 LANDMARKERS: Mapping[str, str] = {

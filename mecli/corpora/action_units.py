@@ -7,7 +7,7 @@ import re
 from mecli.corpora.sheets import plain
 
 _UNIT = re.compile(
-    r"(?<![0-9A-Za-z])(?:AU|[LRTBU])?(\d{1,2})(?:[A-E](?:/[A-E])?)?(?![0-9A-Za-z])",
+    r"(?<![0-9A-Za-z])(?:A[UD]\s*)?[LRTBUM]?(\d{1,2})(?:[A-E](?:[/-][A-E])?)?(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(r"(?:\s|[-+,;:./&()\[\]、?]|\bor\b|\bref\b|\band\b|\bk\b)+", re.IGNORECASE)
@@ -17,8 +17,8 @@ _NONE = frozenset({"", "0", "none", "null", "nan", "/"})
 def parse_action_units(text: str) -> tuple[tuple[int, ...], str]:
     """Return the action unit numbers in a cell, rising, and what could not be read.
 
-    Sides (L, R, T, B, U) and intensities (A to E) are left out; of alternatives ('or')
-    every one is listed, as are doubtful ones ('?', '(k)'), and the second value says so.
+    Sides and prefixes (L, R, T, B, U, M, AU, AD) and intensities (A to E) are left out.
+    Alternatives ('or') and doubtful units ('?', '(k)') are listed; the second value says so.
     """
     words = plain(text)
     if words.casefold() in _NONE:

@@ -78,8 +78,6 @@ class SheetReader(ABC, Generic[Place]):
     def __init__(self, as_published: bool = False) -> None:
         self.as_published = as_published
 
-    # -- where things are ---------------------------------------------------------
-
     def recognises(self, root: Path) -> bool:
         """Whether `root` holds this corpus's sheet or its way of laying out frames."""
         disk = Disk()
@@ -114,8 +112,6 @@ class SheetReader(ABC, Generic[Place]):
     def is_sheet_name(self, stem: str) -> bool:
         """Whether a file name is that of this corpus's sheet."""
         return re.search(self.sheet_pattern, normalise(stem)) is not None
-
-    # -- reading ------------------------------------------------------------------
 
     def read(self, root: Path) -> list[Clip]:
         """Return every annotated clip below `root`, sorted by clip id."""
@@ -178,8 +174,6 @@ class SheetReader(ABC, Generic[Place]):
         """Return the annotated rows of a workbook, None if it has no such table."""
         return find_table(sheets, self.columns, self.required)
 
-    # -- one row ------------------------------------------------------------------
-
     def subject(self, text: str) -> str:
         """Return the subject's name in clip ids, as the frame folders have it."""
         return text
@@ -241,8 +235,6 @@ class SheetReader(ABC, Generic[Place]):
                 entry.issues.append(
                     f"{c.cell} corrected from '{c.published}' to '{c.corrected}': {c.source}"
                 )
-
-    # -- keys, frames, clips ------------------------------------------------------
 
     def _keyed(self, entries: list[Entry]) -> list[Entry]:
         """Give every entry a name of its own: the onset, then a count, where one repeats."""
