@@ -57,12 +57,12 @@ def test_no_two_names_sort_as_equal(names: set[str]) -> None:
 
 
 def test_listing_leaves_out_hidden_files_fifos_and_circular_links(tmp_path: Path) -> None:
-    touch(tmp_path, ["img2.jpg", "img10.JPG", "._img1.jpg", "a.avi", "Thumbs.db"])
+    touch(tmp_path, ["img2.jpg", "img10.JPG", "._img1.jpg", "a.avi", "Thumbs.db", "~$codes.xlsx"])
     (tmp_path / "clip").mkdir()
     os.mkfifo(tmp_path / "img3.jpg")
     (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
     inside = Disk().listing(tmp_path)
-    assert [p.name for p in inside.images] == ["img2.jpg", "img10.JPG"]
+    assert inside.images == ("img10.JPG", "img2.jpg")
     assert [p.name for p in inside.videos] == ["a.avi"]
     assert [p.name for p in inside.others] == ["Thumbs.db"]
     assert [p.name for p in inside.folders] == ["clip"]
@@ -104,7 +104,7 @@ def test_walk_goes_past_a_stray_image_and_no_deeper_than_asked(tmp_path: Path) -
 
 
 def images(*names: str) -> Numbered:
-    return numbered([Path(name) for name in names])
+    return numbered(Path(), names)
 
 
 def test_doubled_and_unnumbered_images_are_left_out_and_said() -> None:
@@ -112,7 +112,7 @@ def test_doubled_and_unnumbered_images_are_left_out_and_said() -> None:
     assert found.numbers == (2, 3, 10)
     assert [str(p) for p in found.frames] == ["img2.jpg", "img3.jpg", "img10.jpg"]  # type: ignore[union-attr]
     assert found.issues[0] == "image without a frame number left out: cover.jpg"
-    assert found.issues[1] == "second image of a frame number left out: img2 - Copy.jpg and 1 more"
+    assert found.issues[1] == "second image of a frame number left out: img02.jpg and 1 more"
     assert found.issues[2] == "6 frame(s) missing between 2 and 10, first after 3"
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mecli.clips import Clip
     from mecli.corpora.reading import Reading
+    from tests.miniatures import Cell
 
 
 def read(name: str, root: Path, *, as_published: bool = False) -> dict[str, Clip]:
@@ -193,6 +194,18 @@ def test_casme_squared_finds_people_and_videos_by_the_naming_sheets(tmp_path: Pa
     assert published["s15/disgust1_2_60"].offset is None
 
 
+def test_casme_squared_without_naming_sheets_still_gives_every_interval(tmp_path: Path) -> None:
+    rows: list[list[Cell]] = [
+        [1, "disgust1_1", 30, 36, 41, "4", "negative", "macro-expression", "disgust"]
+    ]
+    write_xlsx(tmp_path / "code_final.xlsx", {"S": rows})
+    clips = read("casme-squared", tmp_path)
+    assert clips["1/disgust1_1_30"].issues == (
+        "person '1' is in no naming sheet",
+        "no frames on disk",
+    )
+
+
 def test_casme_squared_sheet_without_intervals_is_refused(tmp_path: Path) -> None:
     write_xlsx(tmp_path / "code_final.xlsx", {"S": [["subject", "video"]]})
     with pytest.raises(InputError, match=r"no header of CAS\(ME\)²"):
@@ -213,6 +226,17 @@ def test_casme3_ids_carry_the_onset_and_depth_is_left_alone(tmp_path: Path, form
     assert clips["casme3/spNO.1/a_400"].issues == ("apex 400 is the onset",)
     assert isinstance(first.frames, tuple)
     assert all(path.suffix == ".jpg" for path in first.frames)
+
+
+def test_latest_version_of_a_sheet_is_read(tmp_path: Path) -> None:
+    root = miniatures.casme3(tmp_path)
+    sheet = root / "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
+    for version in (1, 10):
+        shutil.copy(sheet, root / f"cas(me)3_part_A_ME_label_JpgIndex_v{version}.xlsx")
+    reading = inspect(root)
+    assert reading.sheet is not None
+    assert reading.sheet.name.endswith("v10.xlsx")
+    assert len(reading.notes) == 2
 
 
 def test_casme3_part_c_adds_other_people(tmp_path: Path) -> None:

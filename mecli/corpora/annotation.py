@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 from mecli.clips import Clip, check_part
 from mecli.corpora.action_units import parse_action_units
 from mecli.corpora.corrections import CORRECTIONS
-from mecli.corpora.frames import Disk, Numbered, natural_key
+from mecli.corpora.frames import Disk, Numbered, last_integer, natural_key
 from mecli.corpora.moments import MOMENTS, place_moments, positive
 from mecli.corpora.reading import Reading
 from mecli.corpora.sheets import (
@@ -72,6 +72,8 @@ class SheetReader(ABC, Generic[Place]):
     label_fields: ClassVar[tuple[str, ...]] = ("emotion", "objective", "aus")
     sheets_add_up: ClassVar[bool] = False
     """Whether several sheets are parts of one annotation; otherwise the first is read."""
+    oldest_sheet_first: ClassVar[bool] = False
+    """Whether of several versions of the sheet the first one counts, not the latest."""
     key_has_onset: ClassVar[bool] = False
     """Whether every clip name carries its onset, as in corpora of long recordings."""
 
@@ -107,7 +109,20 @@ class SheetReader(ABC, Generic[Place]):
             for path in disk.listing(folder).others
             if path.suffix.casefold() in SHEET_SUFFIXES and self.is_sheet_name(path.stem)
         ]
-        return sorted(found, key=lambda p: (len(p.parts), natural_key(p.name)))
+        return sorted(found, key=self._sheet_order)
+
+    def _sheet_order(self, path: Path) -> tuple[object, ...]:
+        """Sort key of sheets: the least nested, then by name, the latest version first."""
+        version = last_integer(path.name) or 0
+        name = path.stem.removesuffix(str(version))
+        suffix = SHEET_SUFFIXES.index(path.suffix.casefold())
+        return (
+            len(path.parts),
+            natural_key(name),
+            version if self.oldest_sheet_first else -version,
+            suffix,
+            str(path),
+        )
 
     def is_sheet_name(self, stem: str) -> bool:
         """Whether a file name is that of this corpus's sheet."""

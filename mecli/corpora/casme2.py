@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mecli.corpora.annotation import Entry, SheetReader
-from mecli.corpora.frames import Disk, Numbered, numbered
+from mecli.corpora.frames import Disk, Numbered
 from mecli.corpora.sheets import Row, Table, find_table, normalise, read_sheets
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Casme2(SheetReader[Form]):
     fps = 200.0
     sheet_name = "CASME2-coding-20140508.xlsx or CASME2-coding-20190701.xlsx"
     sheet_pattern = r"^(?!.*(?:final|blink)).*casme(?:2|ii).*(?:coding|label|objective|annotation)"
+    oldest_sheet_first = True
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "subject": ("Subject",),
         "name": ("Filename", "File name"),
@@ -100,8 +101,8 @@ class Casme2(SheetReader[Form]):
             return None
         if place.name == "avi":
             return Numbered(clip)
-        images = disk.listing(disk.unnest(clip)).images
-        return numbered(images) if images else None
+        frames = disk.numbered(disk.unnest(clip))
+        return frames if frames.frames else None
 
     def form(self, place: Form) -> str:
         """Return which form the frames come from."""
@@ -125,20 +126,21 @@ def _kind(disk: Disk, root: Path, subject: Path) -> str | None:
     if any(v.stem.casefold().startswith("ep") for v in inside.videos):
         return "avi"
     for clip in inside.folders:
-        images = disk.listing(disk.unnest(clip)).images
+        folder = disk.unnest(clip)
+        images = [name.casefold() for name in disk.listing(folder).images]
         if not images or not clip.name.casefold().startswith("ep"):
             continue
-        if images[0].name.casefold().startswith("reg_img"):
+        if images[0].startswith("reg_img"):
             return "cropped"
-        return _raw(root, subject, images) if images[0].name.casefold().startswith("img") else None
+        return _raw(disk, root, subject, folder) if images[0].startswith("img") else None
     return None
 
 
-def _raw(root: Path, subject: Path, images: tuple[Path, ...]) -> str:
+def _raw(disk: Disk, root: Path, subject: Path, clip: Path) -> str:
     above = (normalise(p.name) for p in subject.parents if p == root or root in p.parents)
     for name in above:
         if "select" in name:
             return "raw-selected"
         if "raw" in name:
             return "raw"
-    return "raw" if numbered(images).numbers[0] == 1 else "raw-selected"
+    return "raw" if disk.numbered(clip).numbers[0] == 1 else "raw-selected"

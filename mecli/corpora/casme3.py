@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from mecli.corpora.frames import Disk, numbered
+from mecli.corpora.frames import Disk
 from mecli.corpora.indexed import ClipIndex, IndexedReader, pad
 from mecli.corpora.sheets import read_sheets
 from mecli.errors import InputError
@@ -69,7 +69,7 @@ class PartA(IndexedReader):
         onset = entry.numbers.get("onset") or 0
         parts = (who, what, "color") if place.form == "recordings" else (f"{who}_{what}_{onset:g}",)
         clip = place.find(*parts)
-        return numbered(disk.listing(clip).images) if clip else None
+        return disk.numbered(clip) if clip else None
 
 
 class PartC(PartA):
@@ -92,7 +92,7 @@ class PartC(PartA):
     def frames_of(self, disk: Disk, place: ClipIndex, entry: Entry) -> Numbered | None:
         """Return the frames of the person's one recording."""
         clip = place.find(pad(entry.cells["subject"], "", 2), "color")
-        return numbered(disk.listing(clip).images) if clip else None
+        return disk.numbered(clip) if clip else None
 
 
 class Casme3:

@@ -56,10 +56,10 @@ class CasmeSquared(IndexedReader):
         """Take (·, s15, 1) as a person and (0101, disgust1, ·) as a video."""
         for row in sheet.rows:
             first, second, third = (plain(c) for c in (*row, "", "", "")[:3])
-            if re.fullmatch(r"\d{3,4}", first) and re.search(r"[a-z]", second, re.IGNORECASE):
-                self.videos[second.casefold()] = first.zfill(4)
-            elif re.fullmatch(r"s?\d{1,3}", second) and re.fullmatch(r"\d{1,3}", third):
+            if re.fullmatch(r"s?\d{1,3}", second) and re.fullmatch(r"\d{1,3}", third):
                 self.people[third] = pad(second, "s", 2)
+            elif re.fullmatch(r"\d{3,4}", first) and second:
+                self.videos[second.casefold()] = first.zfill(4)
 
     def subject(self, text: str) -> str:
         """Return the person's folder, ``s15``, for the running number of the sheet."""
@@ -81,6 +81,8 @@ class CasmeSquared(IndexedReader):
     def entry(self, row: Row) -> Entry:
         """Return a row as an entry, the apex standing in for an unknown offset."""
         entry = super().entry(row)
+        if plain(row["subject"]) not in self.people:
+            entry.issues.append(f"person '{row['subject']}' is in no naming sheet")
         apex = entry.numbers.get("apex")
         if not self.as_published and entry.numbers.get("offset") is None and apex is not None:
             entry.numbers["offset"] = apex

@@ -110,8 +110,9 @@ def label_table(path: Path) -> Table | None:
 def _images(disk: Disk, folder: Path) -> dict[str, Path]:
     """Return the images beside the table, or in its only folder, by name without blanks."""
     inside = disk.listing(folder)
-    images = inside.images or (disk.listing(inside.folders[0]).images if inside.folders else ())
-    return {path.stem.strip().casefold(): path for path in images}
+    if not inside.images and inside.folders:
+        folder = inside.folders[0]
+    return {Path(n).stem.strip().casefold(): folder / n for n in disk.listing(folder).images}
 
 
 def _main(cells: Mapping[str, str]) -> str:

@@ -50,10 +50,14 @@ def is_video(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one folder holds, naturally sorted; hidden files, FIFOs and devices are not seen."""
+    """What one folder holds; hidden files, lock files, FIFOs and devices are not seen.
+
+    `images` are sorted names, not paths: corpora of long recordings have millions.
+    The rest is naturally sorted.
+    """
 
     folders: tuple[Path, ...]
-    images: tuple[Path, ...]
+    images: tuple[str, ...]
     videos: tuple[Path, ...]
     others: tuple[Path, ...]
 
@@ -63,12 +67,19 @@ class Disk:
 
     def __init__(self) -> None:
         self._seen: dict[Path, Listing] = {}
+        self._numbered: dict[Path, Numbered] = {}
 
     def listing(self, folder: Path) -> Listing:
         """Return what `folder` holds; `InputError` if it cannot be listed."""
         if folder not in self._seen:
             self._seen[folder] = _list(folder)
         return self._seen[folder]
+
+    def numbered(self, folder: Path) -> Numbered:
+        """Return the images in `folder` by their numbers; clips of one recording share them."""
+        if folder not in self._numbered:
+            self._numbered[folder] = numbered(folder, self.listing(folder).images)
+        return self._numbered[folder]
 
     def folders(self, folder: Path) -> tuple[Path, ...]:
         """Return the folders inside `folder`."""
@@ -120,16 +131,15 @@ def _list(folder: Path) -> Listing:
                     found[kind].append(entry.name)
     except OSError as error:
         raise InputError(f"{folder}: cannot be listed: {error.strerror}") from error
-    return Listing(
-        **{
-            k: tuple(folder / n for n in sorted(names, key=natural_key))
-            for k, names in found.items()
-        }
-    )
+    paths = {
+        kind: tuple(folder / name for name in sorted(found[kind], key=natural_key))
+        for kind in ("folders", "videos", "others")
+    }
+    return Listing(images=tuple(sorted(found["images"])), **paths)
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    if entry.name.startswith("."):
+    if entry.name.startswith((".", "~$")):
         return ""
     try:
         if entry.is_dir():
@@ -201,24 +211,22 @@ def _counted(whole: int, first: int, what: str, odd: str) -> tuple[int | None, s
     return whole - first, odd
 
 
-def numbered(images: Sequence[Path]) -> Numbered:
-    """Order image files by their frame numbers; doubles and unnumbered files become issues."""
-    by_number: dict[int, Path] = {}
+def numbered(folder: Path, images: Iterable[str]) -> Numbered:
+    """Order the images of a folder by frame number; doubles and unnumbered ones are said."""
+    by_number: dict[int, str] = {}
     unnumbered, doubles = [], []
-    for path in images:
-        number = last_integer(path.name)
+    for name in sorted(images, key=lambda n: (len(n), n)):
+        number = last_integer(name)
         if number is None:
-            unnumbered.append(path.name)
-        elif number in by_number:
-            doubles.append(path.name)
-            by_number[number] = min(by_number[number], path, key=lambda p: (len(p.name), p.name))
-        else:
-            by_number[number] = path
+            unnumbered.append(name)
+        elif by_number.setdefault(number, name) is not name:
+            doubles.append(name)
     if unnumbered and not by_number:
-        return Numbered(tuple(images), tuple(range(1, len(images) + 1)))
+        names = sorted(unnumbered, key=natural_key)
+        return Numbered(tuple(folder / n for n in names), tuple(range(1, len(names) + 1)))
     numbers = tuple(sorted(by_number))
     return Numbered(
-        tuple(by_number[n] for n in numbers),
+        tuple(folder / by_number[n] for n in numbers),
         numbers,
         issues=(
             *_mention(unnumbered, "image without a frame number left out"),

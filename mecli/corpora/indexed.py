@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 
 from mecli.corpora.annotation import Entry, SheetReader
-from mecli.corpora.frames import Disk, Numbered, numbered
+from mecli.corpora.frames import Disk, Numbered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,8 +71,9 @@ def clip_paths(disk: Disk, root: Path) -> Iterator[Path]:
 
 def fits_layout(disk: Disk, clip: Path, layout: str) -> bool:
     """Whether the path of a clip's first image, lower case, ends as `layout` says."""
-    images = disk.listing(clip).images if clip.is_dir() else (clip,)
-    return re.search(layout, "/" + "/".join(images[0].absolute().parts[-7:]).casefold()) is not None
+    images = disk.listing(clip).images if clip.is_dir() else ()
+    first = clip / images[0] if images else clip
+    return re.search(layout, "/" + "/".join(first.absolute().parts[-7:]).casefold()) is not None
 
 
 def _stem(path: Path) -> str:
@@ -109,7 +110,7 @@ class IndexedReader(SheetReader[ClipIndex]):
         clip = place.find(*self.parts(entry))
         if clip is None or clip.is_file():
             return Numbered(clip) if clip else None
-        return numbered(disk.listing(clip).images)
+        return disk.numbered(clip)
 
     def form(self, place: ClipIndex) -> str:
         """Return whether the frames are raw or cropped."""

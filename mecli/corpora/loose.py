@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mecli.clips import Clip, check_part
-from mecli.corpora.frames import Disk, Numbered, numbered
-from mecli.errors import InputError
+from mecli.corpora.frames import Disk, Numbered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +35,7 @@ def frames_of(disk: Disk, path: Path) -> Numbered:
     """Return the frames of a video file or an image folder."""
     if path.is_file():
         return Numbered(path)
-    images = disk.listing(path).images
-    if not images:
-        raise InputError(f"{path}: holds no images, expected an image sequence")
-    return numbered(images)
+    return disk.numbered(path)
 
 
 def landmarks_beside(disk: Disk, path: Path) -> Path | None:

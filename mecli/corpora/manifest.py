@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from mecli.clips import UNKNOWN_SUBJECT, Clip, check_part
-from mecli.corpora.frames import VIDEO_SUFFIXES, Numbered, numbered
+from mecli.corpora.frames import VIDEO_SUFFIXES, Numbered
 from mecli.corpora.moments import MOMENTS, place_moments, positive
 from mecli.corpora.sheets import Row, find_table, frame_number, normalise, positional_table
 from mecli.corpora.sheets import read_sheets as read_csv
@@ -100,7 +100,7 @@ def _clip(disk: Disk, manifest: Path, header: Sequence[str], row: Row) -> Clip:
 def _frames(disk: Disk, path: Path, issues: list[str]) -> Numbered:
     """Return the frames with their positions as numbers, since a manifest counts those."""
     if path.is_dir():
-        found = numbered(disk.listing(path).images)
+        found = disk.numbered(path)
         issues += found.issues or (() if found.frames else ("folder holds no images",))
         count = len(found.frames) if isinstance(found.frames, tuple) else 0
         return Numbered(found.frames, tuple(range(count)), first=0)

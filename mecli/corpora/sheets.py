@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-SHEET_SUFFIXES = frozenset({".xlsx", ".xlsm", ".xls", ".csv"})
+SHEET_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".csv")
 MAX_FILE_BYTES = 64 * 2**20
 MAX_UNPACKED_BYTES = 256 * 2**20
 MAX_ROWS = 1_000_000

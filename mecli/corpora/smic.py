@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from mecli.clips import Clip
-from mecli.corpora.frames import Disk, natural_key, numbered
+from mecli.corpora.frames import Disk, natural_key
 from mecli.corpora.indexed import clip_paths, fits_layout, is_cropped
 from mecli.corpora.reading import Reading
 from mecli.errors import InputError
@@ -114,7 +114,7 @@ def _words(form: Form) -> str:
 
 
 def _clip(disk: Disk, path: Path, camera: str) -> Clip:
-    frames = numbered(disk.listing(path).images)
+    frames = disk.numbered(path)
     emotion, subject = path.parent.name.casefold(), f"s{int(path.parents[2].name[1:]):02d}"
     named, name, kind = clip_name(path.name)
     issues = list(frames.issues)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 
 from mecli.corpora.annotation import Entry, SheetReader
-from mecli.corpora.frames import Disk, Numbered, numbered
+from mecli.corpora.frames import Disk, Numbered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,5 +71,5 @@ class Synth(SheetReader["Path"]):
         clip = disk.child(place, entry.cells["name"])
         if clip is None or clip.is_file():
             return Numbered(clip) if clip else None
-        images = disk.listing(clip).images
-        return numbered(images) if images else None
+        frames = disk.numbered(clip)
+        return frames if frames.frames else None
