@@ -76,12 +76,12 @@ def test_every_method_is_deterministic_and_still_on_equal_frames(name: str) -> N
     assert np.quantile(still, 0.95) < 0.01
 
 
-def test_dis_recovers_a_local_movement_within_a_seventh() -> None:
+def test_dis_recovers_a_local_movement_within_a_fifth() -> None:
     first, second, truth = moved_pair(lambda x, y: (0 * x, bump(x, y)))
     found = flows.dis(first, second)
     assert np.sqrt(((found - truth) ** 2).sum(axis=-1)).mean() < 0.06
     around = (slice(90, 101), slice(75, 86), 1)
-    assert found[around].mean() == pytest.approx(truth[around].mean(), rel=1 / 7)
+    assert found[around].mean() == pytest.approx(truth[around].mean(), rel=1 / 5)
 
 
 def test_local_movement_survives_the_removal_of_head_motion() -> None:
@@ -92,7 +92,7 @@ def test_local_movement_survives_the_removal_of_head_motion() -> None:
     np.testing.assert_allclose(left, local, atol=0.02)
 
 
-def test_head_motion_costs_a_measured_local_movement_three_hundredths_at_most() -> None:
+def test_head_motion_costs_a_measured_local_movement_a_twentieth_at_most() -> None:
     def both(x: Field, y: Field) -> tuple[Field, Field]:
         dx, dy = affine(x, y)
         return dx, dy + bump(x, y)
@@ -101,7 +101,7 @@ def test_head_motion_costs_a_measured_local_movement_three_hundredths_at_most() 
     left = flows.remove_head_motion(flows.dis(first, second))
     still = flows.dis(*moved_pair(lambda x, y: (0 * x, bump(x, y)))[:2])
     around = (slice(90, 101), slice(75, 86), 1)
-    assert left[around].mean() == pytest.approx(still[around].mean(), rel=0.03)
+    assert left[around].mean() == pytest.approx(still[around].mean(), rel=0.05)
     far = left[20:60, 16:60]
     assert np.abs(far.mean(axis=(0, 1))).max() < 0.06
 
