@@ -1,0 +1,204 @@
+"""roi-flow-lstm: flow of six ROIs, one small CNN and LSTM per ROI, a readable weight per ROI.
+
+Right ROIs are flipped, with the horizontal flow negated, so that left and right share all
+weights; mirroring a clip is then little more than swapping its ROIs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mecli.errors import InputError, UsageError
+from mecli.models.contract import Dropout, Network, Recipe, Stage
+from mecli.models.layers import GroupedDense, GroupedLstm, drop, nudge
+from mecli.rois import crop_grid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from mecli.records import ClipRecord
+
+# Which kind of region (eye, nose, cheek, mouth) each ROI is, in the order of ROI_NAMES.
+_KINDS = (0, 0, 1, 2, 2, 3)
+_RIGHT = (1, 4)
+_SWAPPED = (1, 0, 2, 4, 3, 5)
+_CENTRAL = (2, 5)
+# Clips that hardly move are not blown up: below this, in face pixels, it is noise.
+_LEAST_MOTION_PX = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class RoiFlowLstmOptions:
+    """Options of `roi-flow-lstm`; the defaults are what `mecli train` uses."""
+
+    steps: int = 8
+    size_px: int = 8
+    channels: int = 8
+    feature: int = 32
+    hidden: int = 24
+    dropout: float = 0.3
+    epochs: int = 40
+    batch_size: int = 16
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    label_smoothing: float = 0.1
+    balance: float = 0.5
+    amplitude: float = 0.3
+    """Augmentation: motion is scaled by e^±amplitude."""
+    shift: float = 0.0
+    """Augmentation: ROIs are shifted by up to this share of a cell."""
+    jitter: float = 0.0
+    """Augmentation: steps are shifted by up to this share of a step."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.size_px < 4 or self.size_px % 4 or self.channels % 4:
+            raise UsageError(
+                f"steps is {self.steps}, size_px {self.size_px} and channels {self.channels}, "
+                "expected steps ≥ 1, size_px and channels multiples of 4"
+            )
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout is {self.dropout}, expected 0 to below 1")
+
+
+class RoiFlowLstm:
+    """The registry's entry for `roi-flow-lstm`."""
+
+    name: ClassVar[str] = "roi-flow-lstm"
+    paper: ClassVar[str] = (
+        "this project; regions after Aouayeb et al., A spatiotemporal deep learning solution for "
+        "automatic micro-expressions recognition from local facial regions, MLSP 2019"
+    )
+    doi: ClassVar[str] = "10.1109/MLSP.2019.8918771"
+    input: ClassVar[str] = "flow"
+    Options: ClassVar[type[RoiFlowLstmOptions]] = RoiFlowLstmOptions
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @staticmethod
+    def features(record: ClipRecord, options: RoiFlowLstmOptions) -> NDArray[np.float32]:
+        """Return (T, R, 2, S, S) float32: flow in units of the clip's own strongest motion."""
+        if record.flow.ndim != 4 or not len(record.flow):
+            raise InputError(f"clip {record.clip_id}: no flow in the cache; extract it anew")
+        maps = resampled(record.flow, options.steps)
+        crops = np.moveaxis(crop_grid(maps, record.roi_boxes, options.size_px), -1, 2).copy()
+        for roi in _RIGHT:
+            crops[:, roi] = crops[:, roi, :, :, ::-1]
+            crops[:, roi, 0] *= -1
+        return np.asarray(crops / strength(record), dtype=np.float32)
+
+    @staticmethod
+    def stages(options: RoiFlowLstmOptions) -> tuple[Stage, ...]:
+        """Return the one stage: everything is trained together."""
+        recipe = Recipe(
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
+            weight_decay=options.weight_decay,
+            schedule="cosine",
+            label_smoothing=options.label_smoothing,
+            balance=options.balance,
+            gradient_norm=5.0,
+        )
+        return (Stage("rois", recipe, lambda shape, k: RoiFlowNetwork(shape, k, options)),)
+
+    @staticmethod
+    def occlude(features: NDArray[Any], roi: int, options: RoiFlowLstmOptions) -> NDArray[Any]:
+        """Return the features with ROI number `roi` standing still."""
+        still = features.copy()
+        still[:, roi] = 0
+        return still
+
+
+def strength(record: ClipRecord) -> float:
+    """Return how far the clip's face moves at its apex: the 95th percentile, face pixels."""
+    maps = record.apex_flow if record.apex_flow.size else record.flow
+    lengths = np.linalg.norm(maps, axis=-1)
+    return max(float(np.percentile(lengths, 95)), _LEAST_MOTION_PX)
+
+
+def resampled(flow: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+    """Return `steps` maps evenly spaced over the motion (T, H, W, 2), without the still onset.
+
+    A single map (onset→apex, as flow archives have it) is held for all steps.
+    """
+    if len(flow) == 1:
+        return np.repeat(flow, steps, axis=0)
+    at = np.linspace(0, len(flow) - 1, steps + 1)[1:]
+    low = np.minimum(at.astype(int), len(flow) - 2)
+    share = (at - low).astype(np.float32)[:, None, None, None]
+    between: NDArray[np.float32] = flow[low] * (1 - share) + flow[low + 1] * share
+    return between
+
+
+class RoiFlowNetwork(Network):
+    """Convolutions shared by all ROIs and steps, then weights per kind of region."""
+
+    uniforms = 5
+
+    def __init__(self, shape: tuple[int, ...], n_classes: int, options: RoiFlowLstmOptions) -> None:
+        super().__init__()
+        self.options = o = options
+        rois, channels, size = shape[1:4]
+        self.first = nn.Conv2d(channels, o.channels, 3, padding=1)
+        self.second = nn.Conv2d(o.channels, 2 * o.channels, 3, padding=1)
+        self.norm = nn.GroupNorm(4, 2 * o.channels)
+        self.feature = GroupedDense(_KINDS, 2 * o.channels * (size // 4) ** 2, o.feature)
+        self.lstm = GroupedLstm(_KINDS, o.feature, o.hidden)
+        self.attention = GroupedDense(_KINDS, o.hidden, 1, gain=0.1)
+        self.evidence = GroupedDense(_KINDS, o.hidden, n_classes, gain=1.0)
+        self.dropouts = {
+            "feature": Dropout((rois, 1, o.feature), o.dropout),
+            "state": Dropout((rois, o.hidden), o.dropout),
+        }
+
+    def augment(self, batch: Tensor, uniforms: Tensor) -> Tensor:
+        """Mirror half of the clips; scale their motion; shift them a little."""
+        each = (-1, *[1] * (batch.ndim - 1))
+        batch = torch.where((uniforms[:, 0] < 0.5).reshape(each), mirror(batch), batch)
+        centred = 2 * uniforms - 1
+        if self.options.shift > 0:
+            batch = nudge(batch, self.options.shift * centred[:, 2], -1)
+            batch = nudge(batch, self.options.shift * centred[:, 3], -2)
+        if self.options.jitter > 0:
+            batch = nudge(batch, self.options.jitter * centred[:, 4], 1)
+        return batch * torch.exp(self.options.amplitude * centred[:, 1]).reshape(each)
+
+    def views(self, batch: Tensor) -> tuple[Tensor, ...]:
+        """Score a clip and its mirror image."""
+        return batch, mirror(batch)
+
+    def forward(self, batch: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
+        """Return class scores (B, K) of flow (B, T, R, C, S, S)."""
+        weights, evidence = self._read(batch, masks)
+        return batch.shape[2] * (weights * evidence).sum(0)
+
+    def roi_weights(self, batch: Tensor) -> Tensor:
+        """Return the share (B, R) that each ROI has in the decision."""
+        return self._read(batch, {})[0][..., 0].transpose(0, 1)
+
+    def _read(self, batch: Tensor, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the weight (R, B, 1) and the evidence (R, B, K) of each ROI."""
+        clips, steps, rois = batch.shape[:3]
+        # Pooling before the activation is the same function on a quarter of the numbers.
+        maps = self.first(batch.reshape(clips * steps * rois, *batch.shape[3:]))
+        maps = torch.relu(nn.functional.max_pool2d(maps, 2))
+        maps = torch.relu(nn.functional.max_pool2d(self.norm(self.second(maps)), 2))
+        maps = maps.reshape(clips * steps, rois, -1).transpose(0, 1)
+        features = torch.tanh(self.feature(maps)).reshape(rois, clips, steps, -1)
+        state = drop(self.lstm(drop(features, masks, "feature")), masks, "state")
+        return torch.softmax(self.attention(state), dim=0), self.evidence(state)
+
+
+def mirror(batch: Tensor) -> Tensor:
+    """Return the flow of the mirrored face, (…, R, C, S, S)."""
+    parts = list(batch.unbind(-4))
+    for roi in _CENTRAL:
+        flipped = parts[roi].flip(-1)
+        parts[roi] = torch.cat([-flipped[..., :1, :, :], flipped[..., 1:, :, :]], dim=-3)
+    return torch.stack([parts[roi] for roi in _SWAPPED], dim=-4)
