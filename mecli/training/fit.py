@@ -1,0 +1,243 @@
+"""Training one fold with one seed: the definition that every engine has to reproduce."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mecli.errors import InputError
+from mecli.training import randomness
+from mecli.training.losses import batch_loss, unit_weights
+from mecli.training.optimiser import Adam, FlatWeights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from mecli.models.contract import Network, Recipe, Stage
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """All labelled clips of a run, sorted by clip id: features (N, …) and labels (N,)."""
+
+    clip_ids: tuple[str, ...]
+    features: NDArray[np.generic]
+    labels: NDArray[np.int64]
+    n_classes: int
+
+    def rows(self, clip_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the row of each of `clip_ids`."""
+        row = {clip: i for i, clip in enumerate(self.clip_ids)}
+        return np.array([row[c] for c in clip_ids], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """The networks of all stages after training, and the loss of every epoch by stage."""
+
+    networks: tuple[Network, ...]
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+
+class Reading(NamedTuple):
+    """What the networks say about one clip: probabilities (K,), and (R,) weights if any."""
+
+    probabilities: NDArray[np.float64]
+    roi_weights: NDArray[np.float64] | None
+
+
+def build(
+    stage: Stage, shape: tuple[int, ...], n_classes: int, seed: int, dtype: torch.dtype
+) -> Network:
+    """Return the network of `stage` with weights drawn from `seed`, the same in all folds."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(randomness.stream(seed, stage.name, "weights"))
+        network = stage.build(shape, n_classes)
+    return network.to(dtype)
+
+
+def batches(
+    recipe: Recipe, stage: str, seed: int, keys: Tensor
+) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
+    """Yield (epoch, batches of unit positions): one order of ALL clips, whoever is held out."""
+    for epoch in range(recipe.epochs):
+        order = randomness.order(randomness.stream(seed, stage, epoch, "order"), keys)
+        yield epoch, torch.tensor_split(order, _per_epoch(recipe, keys))
+
+
+def _per_epoch(recipe: Recipe, keys: Tensor) -> int:
+    return -(-len(keys) // recipe.batch_size)
+
+
+def fit(
+    stages: tuple[Stage, ...],
+    table: Table,
+    train: NDArray[np.int64],
+    seed: int,
+    dtype: torch.dtype = torch.float32,
+) -> Fitted:
+    """Train `stages` one after another on the rows `train` of `table`; no other row is read.
+
+    Raises `InputError` if the loss leaves the numbers.
+    """
+    networks: list[Network] = []
+    history: dict[str, list[float]] = {}
+    values: Tensor | None = None
+    for stage in stages:
+        units = Units(table, train, stage, values)
+        network = build(stage, units.shape, table.n_classes, seed, dtype)
+        history[stage.name] = _train(stage, network, units, seed)
+        networks.append(network)
+        if stage is not stages[-1]:
+            values = units.export(network)
+    return Fitted(tuple(networks), history)
+
+
+class Units:
+    """The units of one stage: features, label, weight and random key by position.
+
+    Positions count ALL clips (times steps), so that the schedule is that of every fold;
+    only those with a weight are ever read.
+    """
+
+    def __init__(
+        self, table: Table, train: NDArray[np.int64], stage: Stage, values: Tensor | None
+    ) -> None:
+        self.train, self.by_step = train, stage.unit == "step"
+        self._data = table.features if values is None else values.numpy()
+        self.steps = self._data.shape[1] if self.by_step else 1
+        self.shape = tuple(self._data.shape[2 if self.by_step else 1 :])
+        keys = randomness.clip_keys(table.clip_ids)
+        self.keys = randomness.step_keys(keys, self.steps) if self.by_step else keys
+        self.labels = torch.from_numpy(table.labels).repeat_interleave(self.steps)
+        weights = unit_weights(table.labels, train, table.n_classes, stage.recipe.balance)
+        self.weights = torch.from_numpy(weights).repeat_interleave(self.steps)
+        # What an earlier stage exported holds training clips only.
+        self._row = np.arange(len(table.clip_ids))
+        if values is not None:
+            self._row = np.full(len(table.clip_ids), -1)
+            self._row[train] = np.arange(len(train))
+
+    def take(self, positions: Tensor) -> Tensor:
+        """Return the features (len(positions), …) of the units at `positions`."""
+        clips, step = np.divmod(positions.numpy(), self.steps)
+        rows = self._row[clips]
+        return torch.from_numpy(self._data[rows, step] if self.by_step else self._data[rows])
+
+    @torch.no_grad()
+    def export(self, network: Network) -> Tensor:
+        """Return what the next stage is trained on: training clips only, (n, …)."""
+        network.eval()
+        dtype = next(network.parameters()).dtype
+        clips = (torch.from_numpy(np.array(self._data[self._row[r]])) for r in self.train)
+        return torch.stack([exported(network, as_input(c, dtype), self.by_step) for c in clips])
+
+
+def exported(network: Network, clip: Tensor, by_step: bool) -> Tensor:
+    """Return one clip's features for the next stage; always computed alone."""
+    return network.export(clip) if by_step else network.export(clip[None])[0]
+
+
+def _train(stage: Stage, network: Network, units: Units, seed: int) -> list[float]:
+    recipe = stage.recipe
+    network.train()
+    flat = FlatWeights(network)
+    per_epoch = _per_epoch(recipe, units.keys)
+    adam = Adam(flat.values, flat.decays, recipe, recipe.epochs * per_epoch)
+    losses = []
+    for epoch, parts in batches(recipe, stage.name, seed, units.keys):
+        total = weight = 0.0
+        for number, part in enumerate(parts):
+            kept = part[units.weights[part] > 0]
+            if len(kept) == 0:
+                continue
+            loss = _loss(stage, network, units, (seed, epoch), kept)
+            flat.gradient.zero_()
+            loss.backward()  # type: ignore[no-untyped-call]
+            adam.update(flat.values, flat.gradient, epoch * per_epoch + number)
+            share = float(units.weights[kept].sum())
+            total, weight = total + share * loss.item(), weight + share
+        losses.append(checked_loss(stage, epoch, total / weight))
+    return losses
+
+
+def checked_loss(stage: Stage, epoch: int, loss: float) -> float:
+    """Return the mean `loss` of `epoch` if it is a number, else raise `InputError`."""
+    if not np.isfinite(loss):
+        raise InputError(
+            f"stage {stage.name}: the loss became {loss} in epoch {epoch + 1}; "
+            "lower the learning rate"
+        )
+    return loss
+
+
+def _loss(
+    stage: Stage, network: Network, units: Units, chance: tuple[int, int], kept: Tensor
+) -> Tensor:
+    dtype = next(network.parameters()).dtype
+    batch, masks = prepared(stage, network, units.take(kept), units.keys[kept], chance, dtype)
+    scores = network(batch, masks)
+    loss = batch_loss(stage.recipe, scores, units.labels[kept], units.weights[kept].to(dtype))
+    for name, strength in network.l1.items():
+        loss = loss + strength * network.get_parameter(name).abs().sum()
+    return loss
+
+
+def prepared(
+    stage: Stage,
+    network: Network,
+    batch: Tensor,
+    keys: Tensor,
+    chance: tuple[int, int],
+    dtype: torch.dtype,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the augmented batch and the dropout masks of units `keys` in (seed, epoch)."""
+    seed, epoch = chance
+    batch = as_input(batch, dtype)
+    if network.uniforms:
+        key = randomness.stream(seed, stage.name, epoch, "augment")
+        batch = network.augment(batch, randomness.numbers(key, keys, network.uniforms).to(dtype))
+    drawn = randomness.masks(network.dropouts, seed, stage.name, epoch, keys)
+    return batch, {name: mask.to(dtype) for name, mask in drawn.items()}
+
+
+def as_input(batch: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return `batch` as a network takes it: pixels become −1..1, floats get `dtype`."""
+    values = batch.to(dtype)
+    return values / 127.5 - 1 if batch.dtype == torch.uint8 else values
+
+
+@torch.no_grad()
+def read(
+    stages: tuple[Stage, ...], networks: Sequence[Network], clip: NDArray[np.generic]
+) -> Reading:
+    """Return what the networks say about one clip, computed alone: no other clip matters."""
+    dtype = next(networks[-1].parameters()).dtype
+    value = as_input(torch.from_numpy(np.array(clip)), dtype)
+    for stage, network in zip(stages[:-1], networks[:-1], strict=True):
+        value = exported(network.eval(), value, stage.unit == "step")
+    last = networks[-1].eval()
+    views = last.views(value[None])
+    scores = torch.stack([last(view, {}) for view in views]).to(torch.float64)
+    probabilities: NDArray[np.float64] = torch.softmax(scores, -1).mean(0)[0].numpy()
+    weights = last.roi_weights(value[None])
+    return Reading(probabilities, None if weights is None else weights[0].to(torch.float64).numpy())
+
+
+def score_rows(
+    stages: tuple[Stage, ...],
+    networks: Sequence[Network],
+    table: Table,
+    rows: Sequence[int] | NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return the class probabilities (len(rows), K) of some clips of `table`."""
+    scores = [read(stages, networks, table.features[r]).probabilities for r in rows]
+    return np.array(scores, dtype=np.float64).reshape(-1, table.n_classes)

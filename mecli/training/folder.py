@@ -1,0 +1,159 @@
+"""The run folder: what one `train` writes, fold by fold, each file in one step.
+
+::
+
+    options.json               resolved options; `mecli train --options FILE` takes them
+    run.json                   model, classes, folds, caches, versions, status
+    folds/<seed>/<k>.json      held-out scores per clip, loss per epoch, digest of weights
+    folds/<seed>/<k>.safetensors   the weights of the fold
+    predictions.csv            once all folds are there
+    final.safetensors          checkpoint fitted on all clips
+    features.npy               while the run lasts: what the workers share
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mecli import files
+from mecli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+FORMAT = 1
+OPTIONS, RUN, PREDICTIONS, FINAL = (
+    "options.json",
+    "run.json",
+    "predictions.csv",
+    "final.safetensors",
+)
+_FEATURES = "features.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """What one trained fold says: held-out class probabilities and how it got there."""
+
+    fold: str
+    number: int
+    seed: int
+    train_per_class: tuple[int, ...]
+    scores: Mapping[str, tuple[float, ...]]
+    """Held-out clip id → one probability per class."""
+    history: Mapping[str, Sequence[float]]
+    """Stage → mean training loss per epoch."""
+    weights_sha256: str
+    duration_s: float
+
+
+def new(parent: Path, model: str, protocol: str) -> Path:
+    """Make and return a new run folder inside `parent`, named after the time."""
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{model}-{protocol}"
+    for number in range(1, 1000):
+        path = parent / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(f"{path}: cannot be made: {error.strerror}") from error
+        return path
+    raise InputError(f"{parent}: a thousand runs within one second; wait a little")
+
+
+def weights_path(run: Path, seed: int, number: int) -> Path:
+    """Return where the weights of fold `number` with `seed` are."""
+    return run / "folds" / str(seed) / f"{number}.safetensors"
+
+
+def fold_path(run: Path, seed: int, number: int) -> Path:
+    """Return where the result of fold `number` with `seed` is."""
+    return run / "folds" / str(seed) / f"{number}.json"
+
+
+def write_fold(run: Path, result: FoldResult) -> None:
+    """Write one fold's result; from then on the fold counts as finished."""
+    path = fold_path(run, result.seed, result.number)
+    files.write_json(path, {"format": FORMAT, **asdict(result)})
+
+
+def read_fold(run: Path, seed: int, number: int) -> FoldResult | None:
+    """Return the result of a fold, None if it is not finished; `InputError` if it is broken."""
+    path = fold_path(run, seed, number)
+    if not path.exists():
+        return None
+    document = files.read_json(path)
+    names = {f.name for f in fields(FoldResult)}
+    if not isinstance(document, dict) or set(document) != {"format", *names}:
+        raise InputError(f"{path}: not a fold's result; remove it to train this fold anew")
+    if document.pop("format") != FORMAT:
+        raise InputError(f"{path}: written by another version; start a new run")
+    scores = {clip: tuple(map(float, s)) for clip, s in document.pop("scores").items()}
+    counts = tuple(map(int, document.pop("train_per_class")))
+    return FoldResult(scores=scores, train_per_class=counts, **document)
+
+
+def write_features(run: Path, count: int, features: Iterable[NDArray[np.generic]]) -> None:
+    """Put `count` clips' features where every worker can map them, one clip in memory."""
+    beside = run / f".{_FEATURES}.tmp"
+    table: NDArray[np.generic] | None = None
+    for row, values in enumerate(features):
+        if table is None:
+            shape = (count, *values.shape)
+            table = np.lib.format.open_memmap(beside, "w+", dtype=values.dtype, shape=shape)
+        table[row] = values
+    del table
+    beside.replace(run / _FEATURES)
+
+
+def map_features(run: Path) -> NDArray[np.generic]:
+    """Return the features, mapped and shared; writing to them changes no file."""
+    features: NDArray[np.generic] = np.load(run / _FEATURES, mmap_mode="c", allow_pickle=False)
+    return features
+
+
+def remove_features(run: Path) -> None:
+    """Drop the shared features once nobody needs them."""
+    (run / _FEATURES).unlink(missing_ok=True)
+
+
+def write_predictions(
+    run: Path,
+    results: Iterable[FoldResult],
+    classes: Sequence[str],
+    clips: Mapping[str, tuple[str, str, str]],
+) -> Path:
+    """Write one row per held-out clip and seed; `clips` has (subject, corpus, label) by id."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    head = ["clip", "subject", "corpus", "label", "prediction", "seed", "fold"]
+    table.writerow([*head, *(f"score_{name}" for name in classes)])
+    rows = [(r.seed, clip, r.fold, s) for r in results for clip, s in r.scores.items()]
+    for seed, clip, fold, scores in sorted(rows):
+        subject, corpus, label = clips[clip]
+        prediction = classes[int(np.argmax(scores))]
+        numbers = (repr(round(s, 9)) for s in scores)
+        table.writerow([clip, subject, corpus, label, prediction, seed, fold, *numbers])
+    path = run / PREDICTIONS
+    files.write_text(path, text.getvalue())
+    return path
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """Return the description of a run; `InputError` if the folder is not one."""
+    if not run.is_dir():
+        raise InputError(f"{run}: no such run folder")
+    document = files.read_json(run / RUN)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise InputError(f"{run / RUN}: not the description of a run of this version")
+    return document

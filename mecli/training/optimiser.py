@@ -1,0 +1,70 @@
+"""Adam on one flat vector of weights per fold, the same arithmetic in every engine."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mecli.models.contract import Recipe
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
+
+
+class FlatWeights:
+    """All parameters of a network laid end to end, and their gradients alike.
+
+    The network's parameters become views of `values`, so that one step of the optimiser
+    is a handful of operations whatever the number of layers.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        parameters = list(network.parameters())
+        self.values = torch.cat([p.detach().flatten() for p in parameters])
+        self.gradient = torch.zeros_like(self.values)
+        self.decays = torch.cat(
+            [torch.full_like(p.detach().flatten(), float(p.ndim > 1)) for p in parameters]
+        )
+        start = 0
+        for p in parameters:
+            stop = start + p.numel()
+            p.data = self.values[start:stop].view(p.shape)
+            p.grad = self.gradient[start:stop].view(p.shape)
+            start = stop
+
+
+class Adam:
+    """Adam with decoupled weight decay (arXiv 1412.6980, 1711.05101) on (…, P) weights."""
+
+    def __init__(self, values: Tensor, decays: Tensor, recipe: Recipe, steps: int) -> None:
+        self.recipe, self.steps, self.decays = recipe, steps, decays
+        self.mean, self.square = torch.zeros_like(values), torch.zeros_like(values)
+        self.count = torch.zeros((*values.shape[:-1], 1), dtype=values.dtype, device=values.device)
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of `step` out of all planned ones."""
+        if self.recipe.schedule == "constant":
+            return self.recipe.learning_rate
+        share = (step + 0.5) / max(self.steps, 1)
+        return self.recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
+
+    @torch.no_grad()
+    def update(self, values: Tensor, gradient: Tensor, step: int) -> None:
+        """Move `values` (…, P) in place; each row is one fold and is clipped by itself."""
+        if self.recipe.gradient_norm > 0:
+            norm = gradient.norm(dim=-1, keepdim=True)
+            gradient = gradient * (self.recipe.gradient_norm / norm.clamp_min(1e-12)).clamp_max(1.0)
+        rate = self.rate(step)
+        self.count += 1
+        self.mean.lerp_(gradient, 1 - _BETA1)
+        self.square.mul_(_BETA2).addcmul_(gradient, gradient, value=1 - _BETA2)
+        corrected = (self.square / (1 - _BETA2**self.count)).sqrt_().add_(_EPSILON)
+        move = (self.mean / (1 - _BETA1**self.count)).div_(corrected)
+        if self.recipe.weight_decay > 0:
+            values.addcmul_(values, self.decays, value=-rate * self.recipe.weight_decay)
+        values.sub_(move, alpha=rate)
