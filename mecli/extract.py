@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from mecli import cache, workers
 from mecli.corpora.sources import expand, read_sources
 from mecli.errors import InputError, UsageError
-from mecli.landmarks.choose import choose
+from mecli.landmarks.choose import choose, resolve
 from mecli.preprocess import Recipe, Stopwatch, preprocess
 from mecli.records import ClipRecord
 
@@ -153,7 +153,7 @@ def extract(
     """
     options = options or ExtractOptions()
     start = time.perf_counter()
-    landmarker = choose(options.landmarks).name
+    landmarker = resolve(options.landmarks)
     recipe = Recipe(options.steps, options.temporal, options.flow, landmarker)
     listing = list_clips(sources, options, stdin)
     summary = ExtractSummary(cache_path, landmarker, failures=dict(listing.failures))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from mecli import workers
 from mecli.corpora.sources import expand, read_sources
 from mecli.errors import InputError, MissingDependency, UsageError
-from mecli.landmarks.choose import choose
+from mecli.landmarks.choose import choose, resolve
 from mecli.preprocess import Recipe, preprocess
 from mecli.report.answers import Answer
 from mecli.training.checkpoint import load_checkpoint, roi_contributions, scores
@@ -64,14 +64,18 @@ def newest_checkpoint(runs: Path) -> Path:
 
 
 def recipe_of(checkpoint: Checkpoint, landmarks: str | None) -> Recipe:
-    """Return how clips have to be extracted for `checkpoint`.
+    """Return how clips have to be extracted for `checkpoint`: as those it was trained on.
 
-    `landmarks` overrides the back end that the checkpoint was trained with.
+    `landmarks` overrides the back end they were extracted with.
     """
-    recipe = Recipe(**checkpoint.extraction)
-    if landmarks is not None:
-        recipe = replace(recipe, landmarks=choose(landmarks).name)
-    return recipe
+    try:
+        recipe = Recipe(**checkpoint.description["caches"][0]["options"])
+    except (KeyError, IndexError, TypeError) as error:
+        raise InputError(
+            f"the checkpoint of model '{checkpoint.model}' does not say how its clips were "
+            "extracted; train it again"
+        ) from error
+    return recipe if landmarks is None else replace(recipe, landmarks=resolve(landmarks))
 
 
 def predict(

@@ -247,8 +247,7 @@ def _track(footage: _Footage, landmarker: Landmarker) -> Tracking:
         faces = landmarker.find(footage.crops[index][None])[0]
         return faces[0].landmarks if faces else None
 
-    grays = (cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in footage.crops)
-    return track(grays, footage.landmarks, relocate)
+    return track(map(_gray, footage.crops), footage.landmarks, relocate)
 
 
 def _shift(corner: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -267,11 +266,14 @@ def _scaled(transform: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np
     return scaled.astype(np.float32)
 
 
+def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
 def _gray_face(
     crop: NDArray[np.uint8], transform: NDArray[np.float32], size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    gray = np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    return warp(gray, _scaled(transform, size), size)
+    return warp(_gray(crop), _scaled(transform, size), size)
 
 
 def _curve(footage: _Footage, transforms: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -338,8 +340,7 @@ def _mix(weights: NDArray[np.float32], faces: NDArray[np.uint8]) -> NDArray[np.u
 
 
 def _half(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(gray, _FLOW_SIZE[::-1], interpolation=cv2.INTER_AREA)
+    small = cv2.resize(_gray(face), _FLOW_SIZE[::-1], interpolation=cv2.INTER_AREA)
     return np.asarray(small, dtype=np.uint8)
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from mecli.errors import MecliError, UsageError
+from mecli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -128,8 +128,8 @@ def _run_pool(
 
 
 def is_failure_of_task(error: BaseException | None) -> bool:
-    """Whether `error` is the task's own (bad input, crash, time-out, memory) and not a bug."""
-    return _died(error) or isinstance(error, (TimeoutError, MemoryError, MecliError))
+    """Whether `error` is the task's own: bad input, crash, time-out, out of memory."""
+    return _died(error) or isinstance(error, (TimeoutError, MemoryError, InputError))
 
 
 def _died(error: BaseException | None) -> bool:
