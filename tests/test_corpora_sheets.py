@@ -214,6 +214,14 @@ def test_old_workbook_is_read(tmp_path: Path) -> None:
     assert read_sheets(path)[0].rows == (("Subject", "Onset"), ("spNO.1", "355"))
 
 
+def test_xls_that_makes_the_parser_panic_is_refused(tmp_path: Path) -> None:
+    data = bytearray(minimal_xls([["Subject", "Onset"]]))
+    path = tmp_path / "a.xls"
+    path.write_bytes(bytes(data[: 512 * 2 + 64]))
+    with pytest.raises(InputError, match=r"cannot be read as a workbook"):
+        read_sheets(path)
+
+
 def minimal_xls(rows: list[list[str | float]]) -> bytes:
     def record(kind: int, data: bytes) -> bytes:
         return struct.pack("<HH", kind, len(data)) + data
