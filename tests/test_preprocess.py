@@ -1,0 +1,245 @@
+"""The way from frames to flow, held against faces whose every pixel's motion is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pytest
+
+from mecli.alignment import invert
+from mecli.clips import Clip
+from mecli.corpora.sources import read_sources
+from mecli.errors import InputError, UnknownName
+from mecli.flow import remove_head_motion
+from mecli.landmarks.choose import choose
+from mecli.preprocess import GRID, Recipe, Stopwatch, preprocess
+from mecli.rois import FACE_SIZE, ROI_NAMES
+from mecli.synthesis.pairs import PairOptions, pairs
+from mecli.video import read_frames
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mecli.interfaces import Landmarker
+
+RECIPE = Recipe(steps=6)
+
+
+@pytest.fixture(scope="module")
+def landmarker() -> Landmarker:
+    return choose("embedded")
+
+
+@pytest.fixture(scope="module")
+def clips(sample: Path) -> dict[str, Clip]:
+    return {clip.name: clip for clip in read_sources([sample])}
+
+
+def write_images(folder: Path, images: list[NDArray[np.uint8]]) -> tuple[Path, ...]:
+    folder.mkdir(exist_ok=True)
+    paths = tuple(folder / f"{k:03d}.png" for k in range(len(images)))
+    for path, image in zip(paths, images, strict=True):
+        cv2.imwrite(str(path), image[..., ::-1] if image.ndim == 3 else image)
+    return paths
+
+
+def on_face_grid(field: NDArray[Any], transform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sample a true flow of the source frame where the cells of the face's grid lie."""
+    cell = FACE_SIZE[0] / GRID[0]
+    y, x = (np.mgrid[: GRID[0], : GRID[1]] + 0.5) * cell - 0.5
+    back = invert(transform)
+    source_x = back[0, 0] * x + back[0, 1] * y + back[0, 2]
+    source_y = back[1, 0] * x + back[1, 1] * y + back[1, 2]
+    there = cv2.remap(
+        field, source_x.astype(np.float32), source_y.astype(np.float32), cv2.INTER_LINEAR
+    )
+    return np.asarray(there @ transform[:, :2].T, dtype=np.float32)
+
+
+def test_flow_follows_the_known_motion_of_synthetic_faces(
+    tmp_path: Path, landmarker: Landmarker
+) -> None:
+    options = PairOptions(truth=True, mm=(1.0, 2.5), none=0.0, per_actor=1)
+    correlations, errors = [], []
+    for k, pair in enumerate(pairs(subjects=range(300, 312), n=12, seed=5, options=options)):
+        frames = write_images(tmp_path / str(k), [pair.onset, pair.apex])
+        record = preprocess(Clip("t", "s", str(k), frames, 0, 1, 1), RECIPE, landmarker)
+        assert pair.flow is not None
+        truth = remove_head_motion(on_face_grid(pair.flow, record.transforms[0]))
+        size = np.hypot(truth[..., 0], truth[..., 1])
+        moving = (size > 0.5) & (size < 6)
+        correlations.append(
+            np.corrcoef(record.apex_flow[moving].T.ravel(), truth[moving].T.ravel())[0, 1]
+        )
+        errors.append(np.hypot(*(record.apex_flow - truth)[size < 6].T).mean())
+    assert np.median(correlations) > 0.8
+    assert np.median(errors) < 0.3
+
+
+def test_alignment_takes_a_known_head_motion_out(
+    tmp_path: Path, landmarker: Landmarker, clips: dict[str, Clip]
+) -> None:
+    still = next(read_frames(clips["s03_02"].frames, 10)).image
+    height, width = still.shape[:2]
+    shifts = [(1.3 * np.sin(k / 3), 0.9 * k / 5, 0.15 * k) for k in range(12)]
+    images = []
+    for right, down, degrees in shifts:
+        move = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1 + 0.001 * degrees)
+        move[:, 2] += np.array([right, down])
+        moved = cv2.warpAffine(still, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        images.append(np.asarray(moved, dtype=np.uint8))
+    record = preprocess(
+        Clip("t", "s", "n", write_images(tmp_path / "c", images)), RECIPE, landmarker
+    )
+    assert record.quality["head_motion_px"] > 3
+    assert record.quality["residual_px"] < 0.2
+    inner = record.flow[:, 8:-8, 8:-8]
+    assert np.hypot(inner[..., 0], inner[..., 1]).mean() < 0.15
+
+
+def test_a_record_holds_what_the_schema_promises(
+    landmarker: Landmarker, clips: dict[str, Clip]
+) -> None:
+    watch = Stopwatch()
+    clip = clips["s01_02"]
+    record = preprocess(clip, RECIPE, landmarker, watch)
+    assert clip.onset is not None
+    assert clip.offset is not None
+    frames = clip.offset - clip.onset + 1
+    assert record.flow.shape == (6, *GRID, 2)
+    assert record.apex_flow.shape == (*GRID, 2)
+    assert record.roi_frames.shape == (6, len(ROI_NAMES), 48, 48, 3)
+    assert record.transforms.shape == (frames, 2, 3)
+    assert record.curve.shape == (frames,)
+    assert record.landmarks.shape == (2, 68, 2)
+    assert record.landmark_positions.tolist() == [clip.onset, clip.apex]
+    assert (record.steps[0], record.steps[-1]) == (clip.onset, clip.offset)
+    assert (record.onset, record.apex, record.offset) == (clip.onset, clip.apex, clip.offset)
+    assert not record.apex_estimated
+    assert record.fps == 100
+    assert np.abs(record.flow[0]).max() < 0.05
+    assert all(np.isfinite(getattr(record, n)).all() for n in ("flow", "curve", "transforms"))
+    assert {"decode", "landmarks", "align", "curve", "warp", "flow"} == set(watch.seconds)
+
+
+def test_the_same_clip_gives_the_same_record(
+    landmarker: Landmarker, clips: dict[str, Clip]
+) -> None:
+    first = preprocess(clips["s02_02"], RECIPE, landmarker)
+    preprocess(clips["s01_03"], RECIPE, landmarker)
+    again = preprocess(clips["s02_02"], RECIPE, landmarker)
+    for name in ("flow", "apex_flow", "roi_frames", "transforms", "curve", "landmarks"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+
+
+def test_an_unknown_interval_is_the_whole_clip_with_an_estimated_apex(
+    landmarker: Landmarker, clips: dict[str, Clip]
+) -> None:
+    known = clips["s06_02"]
+    assert known.apex is not None
+    clip = replace(known, onset=None, apex=None, offset=None)
+    record = preprocess(clip, RECIPE, landmarker)
+    assert record.onset_estimated
+    assert record.apex_estimated
+    assert record.offset_estimated
+    assert (record.onset, record.offset) == (0, record.frame_count - 1)
+    assert record.apex is not None
+    assert abs(record.apex - known.apex) <= 10
+
+
+def test_an_estimated_apex_is_near_the_annotated_one(
+    landmarker: Landmarker, clips: dict[str, Clip]
+) -> None:
+    errors = []
+    for name in ("s01_02", "s02_02", "s03_03", "s05_03", "s06_02", "s08_06"):
+        clip = clips[name]
+        record = preprocess(replace(clip, apex=None), RECIPE, landmarker)
+        assert record.apex is not None
+        assert clip.apex is not None
+        errors.append(abs(record.apex - clip.apex))
+    assert np.median(errors) <= 4
+
+
+def test_an_apex_outside_or_at_the_onset_is_estimated_and_said(
+    landmarker: Landmarker, clips: dict[str, Clip]
+) -> None:
+    clip = clips["s01_02"]
+    assert clip.onset is not None
+    outside = preprocess(replace(clip, apex=clip.onset - 5), RECIPE, landmarker)
+    assert outside.apex_estimated
+    assert "lies outside" in outside.issues[-1]
+    equal = preprocess(replace(clip, apex=clip.onset), RECIPE, landmarker)
+    assert "apex equals onset" in equal.issues[-1]
+
+
+def test_an_offset_behind_the_end_is_cut_and_said(
+    landmarker: Landmarker, clips: dict[str, Clip]
+) -> None:
+    record = preprocess(replace(clips["s01_02"], offset=500), RECIPE, landmarker)
+    assert record.offset == 82
+    assert "offset 500 lies behind the last frame 82" in record.issues[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"onset": 300, "apex": 310, "offset": 320}, r"names onset frame 300, but the clip ends"),
+        ({"apex": 90, "offset": 95}, r"names apex frame 90, but the last frame is 82"),
+        ({"offset": 20}, r"offset 20 is not after onset 27"),
+        ({"onset": 82, "apex": None, "offset": None}, r"one frame only"),
+        ({"frames": Path("/nowhere.mp4")}, r"/nowhere\.mp4: cannot be opened"),
+    ],
+)
+def test_an_annotation_that_names_absent_frames_is_refused(
+    landmarker: Landmarker, clips: dict[str, Clip], change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        preprocess(replace(clips["s01_02"], **change), RECIPE, landmarker)
+
+
+def test_a_clip_without_a_face_is_refused(tmp_path: Path, landmarker: Landmarker) -> None:
+    gray = [np.full((120, 160), 90 + k, dtype=np.uint8) for k in range(3)]
+    clip = Clip("t", "s", "n", write_images(tmp_path / "c", gray))
+    with pytest.raises(InputError, match="clip t/s/n: no face found in onset frame 0"):
+        preprocess(clip, RECIPE, landmarker)
+
+
+def test_gray_images_are_taken_and_their_fps_stays_unknown(
+    tmp_path: Path, landmarker: Landmarker, clips: dict[str, Clip]
+) -> None:
+    frames = [frame.image for frame in read_frames(clips["s01_02"].frames, 27, 45)]
+    gray = [np.asarray(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), dtype=np.uint8) for f in frames]
+    record = preprocess(Clip("t", "s", "n", write_images(tmp_path / "c", gray)), RECIPE, landmarker)
+    colour = preprocess(replace(clips["s01_02"], offset=45), RECIPE, landmarker)
+    assert record.fps is None
+    assert np.corrcoef(record.flow[-1].ravel(), colour.flow[-1].ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("name", ["farneback", "tvl1"])
+def test_other_flows_and_tim_agree_with_the_default(
+    landmarker: Landmarker, clips: dict[str, Clip], name: str
+) -> None:
+    other = preprocess(clips["s01_02"], Recipe(steps=2, temporal="tim", flow=name), landmarker)
+    record = preprocess(clips["s01_02"], Recipe(steps=2), landmarker)
+    assert np.corrcoef(other.apex_flow.ravel(), record.apex_flow.ravel())[0, 1] > 0.6
+
+
+def test_a_clip_too_long_for_memory_is_refused(
+    landmarker: Landmarker, clips: dict[str, Clip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mecli.preprocess._MAX_PIXEL_BYTES", 3_000_000)
+    with pytest.raises(InputError, match=r"more than \d+ frames from onset to offset"):
+        preprocess(clips["s01_02"], RECIPE, landmarker)
+
+
+def test_an_unknown_part_of_a_recipe_is_named() -> None:
+    with pytest.raises(UnknownName, match="unknown flow 'dsi'"):
+        Recipe(flow="dsi")
+    with pytest.raises(UnknownName, match="unknown temporal normalisation"):
+        Recipe(temporal="mit")
+    with pytest.raises(UnknownName, match="unknown landmarker"):
+        Recipe(landmarks="auto")
