@@ -210,7 +210,7 @@ class TestCnnLstm:
         labels = np.array([k % 3 for k in range(8)], dtype=np.int64)
         features = np.stack([CnnLstm.features(c, options) for c in clips])
         table = Table(tuple(c.clip_id for c in clips), features, labels, 3)
-        stages = with_epochs(CnnLstm.stages(options), 25)
+        stages = with_epochs(CnnLstm.stages(options), 40)
         fitted = fit(stages, table, np.arange(8), seed=0)
         assert (score_rows(stages, fitted.networks, table, range(8)).argmax(1) == labels).all()
 

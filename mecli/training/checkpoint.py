@@ -149,13 +149,18 @@ def _networks(
     dtype = next((t.dtype for t in tensors.values()), torch.float32)
     if dtype not in DTYPES.values():
         raise InputError(f"{path}: weights of type {dtype}, expected float32 or float64")
+    shape, n_classes = checkpoint.shape, len(checkpoint.classes)
     try:
-        networks, _ = networks_for(
-            checkpoint.stages, checkpoint.shape, len(checkpoint.classes), dtype
-        )
+        # Without memory first: the description may ask for any size.
+        with torch.device("meta"):
+            blank, _ = networks_for(checkpoint.stages, shape, n_classes, dtype)
     except (RuntimeError, ValueError, IndexError) as error:
-        raise InputError(f"{path}: shape {checkpoint.shape} does not fit the model") from error
-    expected = tensors_of(checkpoint.stages, networks)
+        raise InputError(f"{path}: shape {shape} does not fit the model's options") from error
+    expected = {
+        f"{stage.name}.{name}": value
+        for stage, network in zip(checkpoint.stages, blank, strict=True)
+        for name, value in network.state_dict().items()
+    }
     if set(expected) != set(tensors):
         odd = min(set(expected) ^ set(tensors))
         where = "missing" if odd in expected else "unknown"
@@ -166,6 +171,7 @@ def _networks(
                 f"{path}: does not fit {checkpoint.model}: weight '{name}' is "
                 f"{tuple(tensors[name].shape)}, expected {tuple(value.shape)}"
             )
+    networks, _ = networks_for(checkpoint.stages, shape, n_classes, dtype)
     for stage, network in zip(checkpoint.stages, networks, strict=True):
         mine = f"{stage.name}."
         part = {n.removeprefix(mine): t for n, t in tensors.items() if n.startswith(mine)}

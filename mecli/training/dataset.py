@@ -97,7 +97,7 @@ def features(dataset: Dataset, model: Any, options: Any) -> Iterator[NDArray[np.
     """
     shape: tuple[int, ...] | None = None
     for record in _records(dataset):
-        values = model.features(record, options)
+        values = _features(record, model, options)
         shape = shape or values.shape
         if values.shape != shape:
             raise InputError(
@@ -107,6 +107,16 @@ def features(dataset: Dataset, model: Any, options: Any) -> Iterator[NDArray[np.
         if not np.isfinite(values).all():
             raise InputError(f"clip {record.clip_id}: NaN in its features; extract it anew")
         yield values
+
+
+def _features(record: ClipRecord, model: Any, options: Any) -> NDArray[np.generic]:
+    try:
+        values: NDArray[np.generic] = model.features(record, options)
+    except InputError as error:
+        if record.clip_id in str(error):
+            raise
+        raise InputError(f"clip {record.clip_id}: {error}") from error
+    return values
 
 
 def _records(dataset: Dataset) -> Iterator[ClipRecord]:
