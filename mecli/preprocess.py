@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from scipy.signal import find_peaks
 
 from mecli import registry
 from mecli.alignment import Tracking, compose, face_transform, invert, track, warp
@@ -40,6 +41,7 @@ _CURVE_POINTS = 24
 _MARGIN = 0.4
 _MAX_PIXEL_BYTES = 1 << 30
 _CURVE_SHARE = 0.98
+_PROMINENCE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,10 +298,17 @@ def _curve(footage: _Footage, transforms: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def _peak(curve: NDArray[np.float32]) -> int:
-    """Return the index of the largest value of the smoothed `curve`, never the first."""
+    """Return the index where the smoothed `curve` stands out most, never the first.
+
+    A peak counts by its prominence, so that slow drift towards the end of a clip does not
+    win over a short movement; without a peak (a face that stays moved) it is the maximum.
+    """
     width = max(1, len(curve) // 12)
     kernel = np.ones(2 * width + 1) / (2 * width + 1)
     smooth = np.convolve(np.pad(curve, width, mode="edge"), kernel, mode="valid")
+    peaks, about = find_peaks(smooth, prominence=_PROMINENCE * float(np.ptp(smooth)) + 1e-6)
+    if len(peaks):
+        return int(peaks[np.argmax(about["prominences"])])
     return 1 + int(np.argmax(smooth[1:]))
 
 
