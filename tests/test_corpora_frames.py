@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,6 @@ from mecli.corpora.frames import (
     check_source,
     last_integer,
     natural_key,
-    numbered,
 )
 from mecli.corpora.moments import place_moments
 from mecli.errors import InputError
@@ -104,7 +105,10 @@ def test_walk_goes_past_a_stray_image_and_no_deeper_than_asked(tmp_path: Path) -
 
 
 def images(*names: str) -> Numbered:
-    return numbered(Path(), names)
+    with tempfile.TemporaryDirectory() as folder:
+        found = Disk().numbered(touch(Path(folder), names))
+        assert isinstance(found.frames, tuple)
+        return replace(found, frames=tuple(Path(path.name) for path in found.frames))
 
 
 def test_doubled_and_unnumbered_images_are_left_out_and_said() -> None:

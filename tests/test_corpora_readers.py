@@ -184,7 +184,7 @@ def test_casme_squared_finds_people_and_videos_by_the_naming_sheets(tmp_path: Pa
     ]
     assert clips["s15/disgust1_1_30"].labels["type"] == "macro-expression"
     unknown = clips["s15/disgust1_2_60"]
-    assert moments(unknown) == (59, 65, 65)
+    assert moments(unknown) == (30, 36, 36)
     assert unknown.issues == ("offset unknown (0)", "apex 66 is taken for the offset")
     assert clips["s16/lost9_1_10"].issues == (
         "video 'lost9_1' is in no naming sheet",
@@ -220,12 +220,22 @@ def test_casme3_ids_carry_the_onset_and_depth_is_left_alone(tmp_path: Path, form
     clips = {c.clip_id: c for c in reading.clips}
     assert list(clips) == ["casme3/spNO.1/a_355", "casme3/spNO.1/a_400", "casme3/spNO.2/b_12"]
     first = clips["casme3/spNO.1/a_355"]
-    shift = 1 if form == "recordings" else 355
+    shift = 325 if form == "recordings" else 355
     assert moments(first) == (355 - shift, 360 - shift, 365 - shift)
     assert first.labels == {"emotion": "others", "objective": "3", "aus": "4,7", "au": "4+7"}
     assert clips["casme3/spNO.1/a_400"].issues == ("apex 400 is the onset",)
     assert isinstance(first.frames, tuple)
     assert all(path.suffix == ".jpg" for path in first.frames)
+
+
+def test_clip_of_a_recording_has_a_second_of_context_or_all_of_it(tmp_path: Path) -> None:
+    root = miniatures.casme3(tmp_path)
+    ends = {}
+    for whole in (False, True):
+        clip = registry.load("corpus", "casme3")(whole=whole).read(root)[0]
+        assert isinstance(clip.frames, tuple)
+        ends[whole] = (clip.frames[0].name, clip.frames[-1].name, clip.onset)
+    assert ends == {False: ("325.jpg", "395.jpg", 30), True: ("1.jpg", "420.jpg", 354)}
 
 
 def test_latest_version_of_a_sheet_is_read(tmp_path: Path) -> None:
@@ -239,12 +249,21 @@ def test_latest_version_of_a_sheet_is_read(tmp_path: Path) -> None:
     assert len(reading.notes) == 2
 
 
+def test_casme3_sheet_without_frames_still_gives_every_clip(tmp_path: Path) -> None:
+    sheet = miniatures.casme3(tmp_path / "a") / "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx"
+    shutil.copy(sheet, tmp_path)
+    shutil.rmtree(tmp_path / "a")
+    reading = inspect(tmp_path)
+    assert reading.form == "no frames"
+    assert [moments(c)[0] for c in reading.clips] == [354, 399, 11]
+
+
 def test_casme3_part_c_adds_other_people(tmp_path: Path) -> None:
     root = miniatures.casme3(tmp_path, part_c=True)
     clips = read("casme3", root)
     assert list(clips)[:2] == ["C01/1_373", "C01/2_390"]
     assert len(clips) == 5
-    assert moments(clips["C01/1_373"]) == (372, None, 379)
+    assert moments(clips["C01/1_373"]) == (30, None, 37)
     assert clips["C01/1_373"].labels == {"aus": "4,7", "au": "4+7"}
     alone = read_sources([root / "CAS(ME)3_part_C_ME.xlsx"])
     assert [c.clip_id for c in alone] == ["casme3/C01/1_373", "casme3/C01/2_390"]

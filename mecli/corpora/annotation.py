@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -53,6 +54,7 @@ class SheetReader(ABC, Generic[Place]):
 
     A subclass says which columns there are and where a row's frames lie. With
     `as_published` the sheet is taken as it is; otherwise the known corrections apply.
+    With `whole` every clip of a long recording has all its frames, else those around it.
     """
 
     name: ClassVar[str]
@@ -76,9 +78,12 @@ class SheetReader(ABC, Generic[Place]):
     """Whether of several versions of the sheet the first one counts, not the latest."""
     key_has_onset: ClassVar[bool] = False
     """Whether every clip name carries its onset, as in corpora of long recordings."""
+    context_s: ClassVar[float | None] = None
+    """Of long recordings, how much before onset and after offset belongs to a clip."""
 
-    def __init__(self, as_published: bool = False) -> None:
+    def __init__(self, as_published: bool = False, whole: bool = False) -> None:
         self.as_published = as_published
+        self.whole = whole
 
     def recognises(self, root: Path) -> bool:
         """Whether `root` holds this corpus's sheet or its way of laying out frames."""
@@ -224,6 +229,14 @@ class SheetReader(ABC, Generic[Place]):
                 entry.issues.append(f"fps is '{entry.cells['fps'][:40]}', expected a number")
         self.add_labels(entry)
         return entry
+
+    def span(self, entry: Entry) -> tuple[float, float]:
+        """Return the first and last frame number that belong to a clip."""
+        onset, offset = entry.numbers.get("onset"), entry.numbers.get("offset")
+        if self.whole or self.context_s is None or onset is None or offset is None:
+            return -math.inf, math.inf
+        context = self.context_s * (entry.fps or self.fps or 0)
+        return onset - context, offset + context
 
     def add_labels(self, entry: Entry) -> None:
         """Fill the labels from the cells."""

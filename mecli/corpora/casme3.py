@@ -39,6 +39,7 @@ class PartA(IndexedReader):
         r"^(?!.*/depth/).*(?:/spno\.?\d+/[^/]+/color|/spno\.?\d+_[a-z]+_\d+)/[^/]*\d+\.(?!png)\w+$"
     )
     key_has_onset = True
+    context_s = 1.0
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "subject": ("Subject", "sub"),
         "name": ("Filename", "seq"),
@@ -69,7 +70,7 @@ class PartA(IndexedReader):
         onset = entry.numbers.get("onset") or 0
         parts = (who, what, "color") if place.form == "recordings" else (f"{who}_{what}_{onset:g}",)
         clip = place.find(*parts)
-        return disk.numbered(clip) if clip else None
+        return disk.numbered(clip, *self.span(entry)) if clip else None
 
 
 class PartC(PartA):
@@ -92,7 +93,7 @@ class PartC(PartA):
     def frames_of(self, disk: Disk, place: ClipIndex, entry: Entry) -> Numbered | None:
         """Return the frames of the person's one recording."""
         clip = place.find(pad(entry.cells["subject"], "", 2), "color")
-        return disk.numbered(clip) if clip else None
+        return disk.numbered(clip, *self.span(entry)) if clip else None
 
 
 class Casme3:
@@ -105,8 +106,8 @@ class Casme3:
     licence = PartA.licence
     sheet_name = PartA.sheet_name
 
-    def __init__(self, as_published: bool = False) -> None:
-        self.parts: tuple[PartA, ...] = (PartA(as_published), PartC(as_published))
+    def __init__(self, as_published: bool = False, whole: bool = False) -> None:
+        self.parts: tuple[PartA, ...] = (PartA(as_published, whole), PartC(as_published, whole))
 
     def recognises(self, root: Path) -> bool:
         """Whether either part's sheet or frames are below `root`."""

@@ -34,9 +34,10 @@ class CasmeSquared(IndexedReader):
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {field: (field,) for field in _FIELDS}
     label_fields = ("emotion", "aus", "type", "self_report")
     key_has_onset = True
+    context_s = 1.0
 
-    def __init__(self, as_published: bool = False) -> None:
-        super().__init__(as_published)
+    def __init__(self, as_published: bool = False, whole: bool = False) -> None:
+        super().__init__(as_published, whole)
         self.people: dict[str, str] = {}
         self.videos: dict[str, str] = {}
 

@@ -44,8 +44,9 @@ class FlowArchive:
         "file": ("file",),
     }
 
-    def __init__(self, as_published: bool = False) -> None:
+    def __init__(self, as_published: bool = False, whole: bool = False) -> None:
         self.as_published = as_published
+        self.whole = whole
 
     def recognises(self, root: Path) -> bool:
         """Whether a label table lies beside images of its clips."""

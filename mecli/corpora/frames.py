@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mecli.corpora.sheets import normalise
 from mecli.errors import InputError
@@ -67,7 +68,7 @@ class Disk:
 
     def __init__(self) -> None:
         self._seen: dict[Path, Listing] = {}
-        self._numbered: dict[Path, Numbered] = {}
+        self._orders: dict[Path, Order] = {}
 
     def listing(self, folder: Path) -> Listing:
         """Return what `folder` holds; `InputError` if it cannot be listed."""
@@ -75,11 +76,17 @@ class Disk:
             self._seen[folder] = _list(folder)
         return self._seen[folder]
 
-    def numbered(self, folder: Path) -> Numbered:
-        """Return the images in `folder` by their numbers; clips of one recording share them."""
-        if folder not in self._numbered:
-            self._numbered[folder] = numbered(folder, self.listing(folder).images)
-        return self._numbered[folder]
+    def numbered(self, folder: Path, low: float = -math.inf, high: float = math.inf) -> Numbered:
+        """Return the images in `folder` numbered `low` to `high`, all if there are none such."""
+        if folder not in self._orders:
+            self._orders[folder] = ordered(self.listing(folder).images)
+        order = self._orders[folder]
+        start, stop = bisect_left(order.numbers, low), bisect_right(order.numbers, high)
+        if start >= stop:
+            start, stop = 0, len(order.numbers)
+        numbers = order.numbers[start:stop]
+        paths = tuple(folder / name for name in order.names[start:stop])
+        return Numbered(paths, numbers, issues=(*order.issues, *_gaps(numbers)))
 
     def folders(self, folder: Path) -> tuple[Path, ...]:
         """Return the folders inside `folder`."""
@@ -211,8 +218,16 @@ def _counted(whole: int, first: int, what: str, odd: str) -> tuple[int | None, s
     return whole - first, odd
 
 
-def numbered(folder: Path, images: Iterable[str]) -> Numbered:
-    """Order the images of a folder by frame number; doubles and unnumbered ones are said."""
+class Order(NamedTuple):
+    """The images of a folder in the order of their frame numbers, and what was left out."""
+
+    numbers: tuple[int, ...]
+    names: tuple[str, ...]
+    issues: tuple[str, ...] = ()
+
+
+def ordered(images: Iterable[str]) -> Order:
+    """Order image names by frame number; doubles and unnumbered ones are said."""
     by_number: dict[int, str] = {}
     unnumbered, doubles = [], []
     for name in sorted(images, key=lambda n: (len(n), n)):
@@ -222,18 +237,15 @@ def numbered(folder: Path, images: Iterable[str]) -> Numbered:
         elif by_number.setdefault(number, name) is not name:
             doubles.append(name)
     if unnumbered and not by_number:
-        names = sorted(unnumbered, key=natural_key)
-        return Numbered(tuple(folder / n for n in names), tuple(range(1, len(names) + 1)))
+        return Order(
+            tuple(range(1, len(unnumbered) + 1)), tuple(sorted(unnumbered, key=natural_key))
+        )
     numbers = tuple(sorted(by_number))
-    return Numbered(
-        tuple(folder / by_number[n] for n in numbers),
-        numbers,
-        issues=(
-            *_mention(unnumbered, "image without a frame number left out"),
-            *_mention(doubles, "second image of a frame number left out"),
-            *_gaps(numbers),
-        ),
+    issues = (
+        *_mention(unnumbered, "image without a frame number left out"),
+        *_mention(doubles, "second image of a frame number left out"),
     )
+    return Order(numbers, tuple(by_number[n] for n in numbers), issues)
 
 
 def _mention(names: Sequence[str], what: str) -> tuple[str, ...]:

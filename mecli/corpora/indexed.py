@@ -110,7 +110,7 @@ class IndexedReader(SheetReader[ClipIndex]):
         clip = place.find(*self.parts(entry))
         if clip is None or clip.is_file():
             return Numbered(clip) if clip else None
-        return disk.numbered(clip)
+        return disk.numbered(clip, *self.span(entry))
 
     def form(self, place: ClipIndex) -> str:
         """Return whether the frames are raw or cropped."""

@@ -38,6 +38,7 @@ class SammLv(IndexedReader):
     layout = r"/(\d{3})_\d+/\1_\d+_\d+\.\w+$"
     required = ("subject", "name", "onset", "offset", "type")
     label_fields = ("type", "aus")
+    context_s = 1.0
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "subject": ("Subject",),
         "name": ("Filename",),

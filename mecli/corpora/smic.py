@@ -60,8 +60,9 @@ class Smic:
     sheet_name = "no sheet: HS/s1/micro/negative/s1_ne_01/"
     layout = r"/s\d+/micro/(?:negative|positive|surprise)/s\d+_[^/]*/[^/]*image\d+\.\w+$"
 
-    def __init__(self, as_published: bool = False) -> None:
+    def __init__(self, as_published: bool = False, whole: bool = False) -> None:
         self.as_published = as_published
+        self.whole = whole
 
     def recognises(self, root: Path) -> bool:
         """Whether clips lie below micro/negative and so on."""

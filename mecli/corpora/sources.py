@@ -165,7 +165,11 @@ def _inspect_sheet(path: Path, corpus: str | None, as_published: bool) -> Readin
     return reader(fitting[0], as_published=as_published).inspect(path.parent, path)
 
 
-def reader(name: str, *, as_published: bool = False) -> Reader:
-    """Return the reader of a registered corpus."""
-    entry: Reader = registry.load("corpus", name)(as_published)
+def reader(name: str, *, as_published: bool = False, whole: bool = False) -> Reader:
+    """Return the reader of a registered corpus.
+
+    With `as_published` no known slip of its sheet is mended; with `whole` the clips of a
+    long recording have all its frames instead of those around them.
+    """
+    entry: Reader = registry.load("corpus", name)(as_published, whole)
     return entry
