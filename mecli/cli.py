@@ -259,9 +259,9 @@ def train(
     for line in result.warnings:
         terminal.note(f"warning: {line}")
     if json:
-        terminal.show_json(report.to_json(result))
+        terminal.show_json(result.as_json())
     else:
-        terminal.show(report.to_text(result))
+        terminal.show(report.train_text(result.as_json(), sys.stdout))
 
 
 @app.command()

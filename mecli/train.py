@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -117,6 +118,39 @@ class TrainResult:
     uar: float | None
     predictions: Path | None
     final: Path | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as one JSON object."""
+        return {
+            "run": str(self.run),
+            "clips": self.clips,
+            "folds": self.folds,
+            "uf1": self.uf1,
+            "uar": self.uar,
+            "excluded": dict(self.excluded),
+            "warnings": list(self.warnings),
+            "predictions": None if self.predictions is None else str(self.predictions),
+            "final": None if self.final is None else str(self.final),
+        }
+
+
+def read_options(path: Path) -> TrainOptions:
+    """Return the options that a run wrote to `path`."""
+    return TrainOptions.from_json(files.read_json(path), path)
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Return model options from ``name=value`` words; a value is JSON where it can be."""
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not (equals and name.strip()):
+            raise UsageError(f"--set {setting}: expected name=value")
+        try:
+            parsed[name.strip()] = json.loads(value)
+        except ValueError:
+            parsed[name.strip()] = value
+    return parsed
 
 
 def train(options: TrainOptions, progress: Progress | None = None) -> TrainResult:

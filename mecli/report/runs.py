@@ -1,0 +1,36 @@
+"""What ``train`` did, in a few lines and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from mecli.report.tables import Table, number, render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+
+def train_text(result: Mapping[str, Any], stream: TextIO | None = None) -> str:
+    """Return the run folder, what it holds and how the held-out clips were scored.
+
+    `result` is the JSON object of a `TrainResult`.
+    """
+    rows = [
+        ["run", result["run"]],
+        ["clips", f"{result['clips']} in {result['folds']} folds"],
+        ["excluded", _reasons(result["excluded"])],
+        ["UF1", number(result["uf1"])],
+        ["UAR", number(result["uar"])],
+        ["checkpoint", result["final"] or "none (--no-final)"],
+    ]
+    return render([Table(["train", ""], rows, left=2)], stream)
+
+
+def _reasons(excluded: Mapping[str, str]) -> str:
+    if not excluded:
+        return "0"
+    (reason, times), *others = Counter(excluded.values()).most_common()
+    more = f" and {len(others)} other reasons" if others else ""
+    return f"{len(excluded)} ({times}: {reason}{more}; all in run.json)"
