@@ -96,14 +96,12 @@ def test_as_published_reaches_the_reader(tmp_path: Path) -> None:
 
 def test_tree_of_class_subject_clip_is_recognised(tmp_path: Path) -> None:
     root = tmp_path / "mine"
-    touch(root / "happy" / "p01", ["a.mp4", "a.npy", "notes.txt"])
+    touch(root / "happy" / "p01", ["a.mp4", "notes.txt"])
     frames(root / "sad" / "p01" / "a", 5, 9)
     (root / "sad" / "p02").mkdir()
     clips = read_sources([root])
     assert ids(clips) == ["mine/p01/happy_a", "mine/p01/sad_a"]
     assert [c.labels for c in clips] == [{"emotion": "happy"}, {"emotion": "sad"}]
-    assert clips[0].landmarks == root / "happy" / "p01" / "a.npy"
-    assert clips[1].landmarks is None
     assert clips[1].onset is None
 
 
@@ -116,13 +114,12 @@ def test_mixed_depths_are_refused_with_an_example(tmp_path: Path) -> None:
 
 def test_videos_and_image_folders_are_loose_clips_of_one_person_a_folder(tmp_path: Path) -> None:
     day = tmp_path / "day1"
-    touch(day, ["b.mp4", "a.AVI", "b.npz"])
+    touch(day, ["b.mp4", "a.AVI"])
     frames(day / "c", 1, 3)
     touch(tmp_path / "day2", ["a.mp4"])
     clips = read_sources([tmp_path])
     assert ids(clips) == ["loose/day1/a", "loose/day1/b", "loose/day1/c", "loose/day2/a"]
     assert clips[0].issues == ("subject unknown, counted as 'day1' after the folder",)
-    assert clips[1].landmarks == day / "b.npz"
     assert ids(read_sources([day / "c"])) == ["loose/day1/c"]
     assert ids(read_sources([day / "b.mp4"])) == ["loose/day1/b"]
 

@@ -27,7 +27,6 @@ def read_unit(disk: Disk, path: Path) -> Clip:
         name=check_part((path.stem if path.is_file() else path.name).strip(), f"{path}: name"),
         frames=frames.frames,
         issues=(f"subject unknown, counted as '{subject}' after the folder", *frames.issues),
-        landmarks=landmarks_beside(disk, path),
     )
 
 
@@ -36,15 +35,6 @@ def frames_of(disk: Disk, path: Path) -> Numbered:
     if path.is_file():
         return Numbered(path)
     return disk.numbered(path)
-
-
-def landmarks_beside(disk: Disk, path: Path) -> Path | None:
-    """Return the 68-point arrays of a clip: ``X.npy`` or ``X.npz`` beside ``X`` or ``X.mp4``."""
-    stem = path.stem if path.is_file() else path.name
-    for other in disk.listing(path.parent).others:
-        if other.suffix.casefold() in {".npy", ".npz"} and other.stem == stem:
-            return other
-    return None
 
 
 def units(disk: Disk, root: Path, depth: int = 4) -> list[tuple[Path, int]]:

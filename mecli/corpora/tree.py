@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mecli.clips import Clip, check_part
-from mecli.corpora.loose import frames_of, landmarks_beside
+from mecli.corpora.loose import frames_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,6 @@ def read_tree(disk: Disk, root: Path, paths: Iterable[Path]) -> list[Clip]:
                 frames=frames.frames,
                 labels={"emotion": label},
                 issues=frames.issues,
-                landmarks=landmarks_beside(disk, path),
             )
         )
     return clips
