@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mecli.synthesis.identity import Subject
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
 # Action unit (Ekman & Friesen, Facial Action Coding System) → the ARKit and MakeHuman units that
 # move the same muscle. `{S}` is Left or Right of the subject, `{s}` the same in lower case.

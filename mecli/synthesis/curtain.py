@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mecli.synthesis.hair import Hair
     from mecli.synthesis.identity import Subject
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
 _ROUND, _DOWN = 49, 20
 

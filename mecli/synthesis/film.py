@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mecli.synthesis.motion import Curves, Event
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
 SCALE = 2
 """Renderings are made at twice the size of the frames, for smooth edges."""
@@ -165,7 +165,8 @@ def lay(
 def state_at(curves: Curves, position: int, rest: Floats) -> State:
     """Return what the face does in one frame."""
     creases = {n: (float(c[position, 0]), float(c[position, 1])) for n, c in curves.creases.items()}
-    return State(curves.units[position], curves.pose[position] + rest, curves.gaze[position], creases)
+    pose = curves.pose[position] + rest
+    return State(curves.units[position], pose, curves.gaze[position], creases)
 
 
 def choose_keys(curves: Curves, events: tuple[Event, ...]) -> list[tuple[int, Floats]]:
@@ -195,6 +196,13 @@ def choose_keys(curves: Curves, events: tuple[Event, ...]) -> list[tuple[int, Fl
     keys = [(at, (w / total).astype(np.float32)) for at, w in keys]
     rest = 1 - sum((w for _, w in keys), np.zeros(count))
     return [(first, np.asarray(rest, np.float32)), *keys]
+
+
+def mouth_matters(curves: Curves) -> bool:
+    """Whether the lips part, so that what is behind them shows."""
+    names = load_head().unit_names
+    opening = [names[n] for n in ("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight")]
+    return bool(np.ptp(curves.units[:, opening], axis=0).max() > 0.015)
 
 
 def film(

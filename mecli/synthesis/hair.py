@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mecli.synthesis.identity import Looks
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
 _COLOURS = np.array(
     [(22, 18, 17), (38, 27, 22), (62, 42, 30), (95, 66, 44), (140, 104, 66), (176, 142, 94),
@@ -64,7 +64,7 @@ def _colour(looks: Looks, rng: Generator) -> Floats:
         pick = int(rng.integers(0, 2))
     else:
         pick = int(rng.choice(7, p=(0.2, 0.2, 0.2, 0.15, 0.12, 0.07, 0.06)))
-    return _COLOURS[pick] * (1 + rng.normal(0, 0.08)) + rng.normal(0, 3, 3)
+    return np.asarray(_COLOURS[pick] * (1 + rng.normal(0, 0.08)) + rng.normal(0, 3, 3))
 
 
 def paint_hair(looks: Looks, rng: Generator) -> Hair:
@@ -125,7 +125,8 @@ def paint_brows(looks: Looks, hair: Hair, rng: Generator) -> Floats:
         middle = base + (4.5 + arch) * np.sin(np.pi * np.clip(s * 0.78 + 0.06, 0, 1)) - 4.5 * s**3
         width = thick * np.clip(1.15 - s, 0.18, 1) ** 0.7
         v = middle + across * width
-        angle = np.radians(78 - 80 * np.clip(s * 1.25, 0, 1) - 24 * across) + rng.normal(0, 0.16, count)
+        angle = np.radians(78 - 80 * np.clip(s * 1.25, 0, 1) - 24 * across)
+        angle = angle + rng.normal(0, 0.16, count)
         length = rng.uniform(2.6, 5.2, count) * np.clip(1.2 - 0.5 * s, 0.5, 1.2)
         end_u, end_v = u + length * np.cos(angle), v + length * np.sin(angle) * 0.75
         for start, stop, value in zip(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
     Ints = NDArray[np.int64]
 
 SKIN, EYE, LASH, TEETH, TONGUE, HAIR = range(6)
@@ -112,7 +112,8 @@ def normals(vertices: Floats, faces: Ints) -> Floats:
         total[:, axis] = sum(
             np.bincount(faces[:, i], face[:, axis], len(vertices)) for i in range(3)
         )
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    return np.asarray(total / np.maximum(length, 1e-9), np.float32)
 
 
 def _snap(vertices: Floats, candidates: Ints) -> Ints:

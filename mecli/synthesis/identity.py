@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,13 +13,8 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
-_PAIRED = ("cheek/", "ears/", "eyes/")
-_OPPOSITES = (
-    ("incr", "decr"), ("up", "down"), ("in", "out"), ("forward", "backward"),
-    ("compress", "uncompress"), ("concave", "convex"),
-)  # fmt: skip
 _FACE_SHAPES = ("diamond", "invertedtriangular", "oval", "rectangular", "round", "square",
                 "triangular")  # fmt: skip
 
@@ -60,8 +55,8 @@ def make_subject(seed: int) -> Subject:
     age = float(rng.beta(1.1, 2.2))
     ethnicity = rng.dirichlet((0.4, 0.4, 0.4))
     weights = np.zeros(len(head.targets), np.float32)
-    _macro(weights, head.target_names, ethnicity, male, age, rng)
-    _details(weights, head.target_names, rng)
+    _macro(weights, ethnicity, male, age, rng)
+    _details(weights, rng)
     offset = np.tensordot(weights, head.targets, 1)
     vertices = _centred(head.vertices + offset, head.vertices)
     tone = float(np.clip(ethnicity @ (0.85, 0.3, 0.15) + rng.normal(0, 0.14), 0, 1))
@@ -76,7 +71,7 @@ def make_subject(seed: int) -> Subject:
 
 
 def _macro(
-    weights: Floats, names: dict[str, int] | object, ethnicity: NDArray[np.float64], male: bool,
+    weights: Floats, ethnicity: NDArray[np.float64], male: bool,
     age: float, rng: Generator,
 ) -> None:  # fmt: skip
     sex = "male" if male else "female"
@@ -95,7 +90,7 @@ def _macro(
         weights[index[name]] += abs(heaviness) * part
 
 
-def _details(weights: Floats, names: object, rng: Generator) -> None:
+def _details(weights: Floats, rng: Generator) -> None:
     """Add a few dozen local features, the same on both sides up to a small asymmetry."""
     index = load_head().target_names
     shape = rng.choice(_FACE_SHAPES)
@@ -128,7 +123,7 @@ def _centred(vertices: Floats, neutral: Floats) -> Floats:
     theirs = np.stack([neutral[e].mean(0) for e in eyes])
     ratio = np.linalg.norm(theirs[1] - theirs[0]) / np.linalg.norm(ours[1] - ours[0])
     scale = float(ratio) ** 0.6
-    return ((vertices - ours.mean(0)) * scale + theirs.mean(0)).astype(np.float32)
+    return np.asarray((vertices - ours.mean(0)) * scale + theirs.mean(0), np.float32)
 
 
 def _own_units(rng: Generator) -> Floats:

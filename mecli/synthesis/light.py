@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def make_light(rng: Generator) -> Light:
     for lamp, colour in zip((key, fill), colours, strict=True):
         tight = rng.uniform(5, 22)
         lobe = np.exp(tight * (directions @ lamp - 1))
-        facing = np.clip(directions[:, 2], 0, None) @ lobe
-        radiance = radiance + lobe[:, None] * colour * (0.3 * len(directions) / max(facing, 1e-3))
+        reach = float(np.clip(directions[:, 2], 0, None) @ lobe)
+        radiance = radiance + lobe[:, None] * colour * (0.3 * len(directions) / max(reach, 1e-3))
     facing = np.clip(directions[:, 2], 0, 1)[:, None]
     level = (radiance * facing).sum(0).mean()
     return Light(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mecli.synthesis.identity import Subject
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
 FULL_CREASE_MM = 3.5
 """Movement at which a crease is as deep as it gets."""
@@ -152,9 +152,7 @@ def add_unrest(curves: Curves, subject: Subject, fps: float, rng: Generator) -> 
         curves.units[:, load_head().unit_names[name]] += (0.004 + 0.004 * wave) * rng.random()
 
 
-def _gaze(
-    curves: Curves, second: Floats, rng: Generator, reach: float, rate_hz: float
-) -> None:
+def _gaze(curves: Curves, second: Floats, rng: Generator, reach: float, rate_hz: float) -> None:
     """Add fixations and saccades; the upper lid follows the eye."""
     look = np.zeros_like(curves.gaze) + rng.normal(0, 0.03, 2)
     length = float(second[-1]) if len(second) else 0.0
@@ -171,9 +169,7 @@ def _gaze(
         curves.units[:, names[f"eyeLookUp{side}"]] = np.clip(pitch, 0, 1) * 1.3
 
 
-def add_distractor(
-    curves: Curves, subject: Subject, kind: str, fps: float, rng: Generator
-) -> None:
+def add_distractor(curves: Curves, subject: Subject, kind: str, fps: float, rng: Generator) -> None:
     """Move in a way that is no micro-expression, and more than one would."""
     count = len(curves.pose)
     time = np.arange(count, dtype=np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mecli.synthesis.identity import Looks
     from mecli.synthesis.render import Actor
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
 _IRIS = np.array(
     [(58, 36, 22), (86, 54, 30), (112, 78, 40), (96, 100, 62), (84, 112, 116), (96, 128, 156)],
@@ -108,4 +108,4 @@ def _paint_eye(iris: Floats, rng: Generator) -> NDArray[np.uint8]:
     pupil = rng.uniform(1.7, 2.7)
     tint *= np.clip((r - pupil) / 0.4, 0.06, 1)[..., None]
     edge = np.clip((size - r) / 0.5 + 0.5, 0, 1)[..., None]
-    return np.clip(white * (1 - edge) + tint * edge, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(white * (1 - edge) + tint * edge, 0, 255), np.uint8)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from mecli.synthesis.action_units import CLASSES, DISTRACTORS
 from mecli.synthesis.camera import project
+from mecli.synthesis.film import state_at
 from mecli.synthesis.identity import make_subject
 from mecli.synthesis.motion import (
-    Curves, Event, add_blink, add_distractor, add_event, add_unrest, blank,
+    Curves,
+    Event,
+    add_blink,
+    add_distractor,
+    add_event,
+    add_unrest,
+    blank,
 )  # fmt: skip
-from mecli.synthesis.film import state_at
 from mecli.synthesis.render import Actor, draw, make_actor, surface
 from mecli.synthesis.scene import expose, make_scene
 from mecli.synthesis.truth import flow_between, landmarks
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
 
 class Pair(NamedTuple):
@@ -104,9 +110,7 @@ def _plan(
     else:
         kind = ""
         offset = onset + rise + int(rise * rng.uniform(0.7, 1.5))
-        event = add_event(
-            curves, actor.subject, klass, (onset, onset + rise, offset), peak, rng
-        )
+        event = add_event(curves, actor.subject, klass, (onset, onset + rise, offset), peak, rng)
     if rng.random() < 0.06:
         add_blink(curves, actor.subject, onset + rng.uniform(-15, rise), FPS, rng)
     first = max(onset + int(np.rint(0.06 * rise * jitter[0])), 0)
@@ -121,7 +125,7 @@ def make_pair(actor: Actor, rng: Generator, options: PairOptions) -> Pair:
     curves, first, second, event, kind = _plan(actor, klass, options, motion_rng)
     scene = make_scene(options.size, scene_rng)
     factor = options.supersample
-    big = (int(round(options.size[0] * factor)), int(round(options.size[1] * factor)))
+    big = (round(options.size[0] * factor), round(options.size[1] * factor))
     camera = scene.camera.scaled(factor)
     images, kept = [], []
     for position in (first, second):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mecli.synthesis.identity import Subject
     from mecli.synthesis.light import Light
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
 _GAMMA = np.append(np.linspace(0, 1, 4096) ** (1 / 2.2) * 255.0, 255.0).astype(np.float32)
 
@@ -117,9 +117,7 @@ def shape(actor: Actor, state: State) -> Floats:
     return vertices
 
 
-def _turn_eyes(
-    vertices: Floats, subject: Subject, eye: NDArray[np.bool_], gaze: Floats
-) -> None:
+def _turn_eyes(vertices: Floats, subject: Subject, eye: NDArray[np.bool_], gaze: Floats) -> None:
     turn = rotation(float(gaze[0]), float(-gaze[1]), 0.0)
     for centre, side in zip(subject.eyes, (-1, 1), strict=True):
         chosen = eye & (np.sign(load_head().vertices[:, 0]) == side)
@@ -237,15 +235,15 @@ def shade(actor: Actor, fragments: Fragments, points: Floats, lit: Lit, light: L
 
 def _simple(normal: Floats, light: Light) -> Floats:
     directions = load_head().directions
-    return np.clip(normal @ directions.T, 0, None) @ light.radiance
+    return np.asarray(np.clip(normal @ directions.T, 0, None) @ light.radiance, np.float32)
 
 
 def _skin_colour(actor: Actor, fold: Floats, value: Floats) -> Floats:
     """Return linear colours (M, 3) of the skin sheet under its light."""
     column, row = value[:, :1], value[:, 1:2]
-    albedo = _sample(actor.skin.albedo, column, row)
-    relief = _sample(actor.skin.relief, column, row).astype(np.float32)
-    crease = _sample(fold, (column + 0.5) / 2 - 0.5, (row + 0.5) / 2 - 0.5)
+    albedo = _remap(actor.skin.albedo, column, row)
+    relief = _remap(actor.skin.relief, column, row).astype(np.float32)
+    crease = _remap(fold, (column + 0.5) / 2 - 0.5, (row + 0.5) / 2 - 0.5)
     sideways = (relief[:, 0] - 128) / 64 + crease[:, 0]
     upwards = (relief[:, 1] - 128) / 64 + crease[:, 1]
     bend = -(sideways * value[:, 5] + upwards * value[:, 6])
@@ -257,12 +255,7 @@ def _skin_colour(actor: Actor, fold: Floats, value: Floats) -> Floats:
     return albedo
 
 
-def _sample(sheet: NDArray[np.generic], column: Floats, row: Floats) -> NDArray[np.generic]:
-    out: NDArray[np.generic] = _remap(sheet, column, row)
-    return out
-
-
-def _remap(sheet: NDArray[np.generic], column: Floats, row: Floats) -> NDArray[np.generic]:
+def _remap(sheet: NDArray[Any], column: Floats, row: Floats) -> NDArray[Any]:
     """Look up `sheet` at M places; folded, for cv2 limits an image to 32767 rows."""
     count, width = len(column), 256
     x = np.zeros((-(-count // width), width), np.float32)

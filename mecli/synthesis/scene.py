@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ def make_scene(size: tuple[int, int], rng: Generator) -> Scene:
     centre = (
         width / 2 + rng.normal(0, 0.02) * width, height * 0.54 + rng.normal(0, 0.02) * height,
     )  # fmt: skip
-    camera = Camera(float(scale), (float(centre[0]), float(centre[1])), float(rng.uniform(450, 1600)))
+    distance = float(rng.uniform(450, 1600))
+    camera = Camera(float(scale), (float(centre[0]), float(centre[1])), distance)
     turn = rng.normal(0, 1, 3) * (0.085, 0.06, 0.035)
     rest = np.array([*np.clip(turn, -0.22, 0.22), 0, 0, 0], np.float32)
     x = np.linspace(-0.5, 0.5, width, dtype=np.float32)
@@ -70,27 +71,27 @@ def _noise(rng: Generator) -> tuple[float, float]:
 
 
 def _background(size: tuple[int, int], rng: Generator) -> Floats:
-    """A wall with texture, a gradient, and sometimes out-of-focus things on it."""
+    """Paint a wall with texture, a gradient, and sometimes out-of-focus things on it."""
     height, width = size
     colour = np.clip(rng.uniform(50, 220) + rng.normal(0, 12, 3), 20, 240)
-    image = np.zeros((height, width, 3), np.float32) + colour.astype(np.float32)
+    image: Floats = np.zeros((height, width, 3), np.float32) + colour.astype(np.float32)
     for _ in range(int(rng.integers(0, 7))):
         x, y = rng.uniform(0, width), rng.uniform(0, height)
         w, h = rng.uniform(0.05, 0.35, 2) * (width, height)
         tint = np.clip(colour + rng.normal(0, 30) + rng.normal(0, 14, 3), 5, 250)
         corners = tuple(int(v) for v in (x - w, y - h)), tuple(int(v) for v in (x + w, y + h))
         cv2.rectangle(image, *corners, tint.tolist(), -1)
-    image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(2, 9)))
-    texture = np.zeros((height, width), np.float32)
+    image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(2, 9))), np.float32)
+    texture: Floats = np.zeros((height, width), np.float32)
     for cell in (2.0, 5.0, 14.0, 60.0):
         shape = (int(height / cell) + 3, int(width / cell) + 3)
         coarse = rng.standard_normal(shape, dtype=np.float32)
         texture += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     image *= 1 + np.float32(rng.uniform(0.02, 0.06)) * texture[..., None]
     slope = rng.normal(0, 0.12, 2)
-    x = np.linspace(-slope[0], slope[0], width, dtype=np.float32) / 2
-    y = np.linspace(-slope[1], slope[1], height, dtype=np.float32)[:, None] / 2
-    return np.clip(image * (1 + x + y)[..., None], 0, 255)
+    across = np.linspace(-slope[0], slope[0], width, dtype=np.float32) / 2
+    down = np.linspace(-slope[1], slope[1], height, dtype=np.float32)[:, None] / 2
+    return np.asarray(np.clip(image * (1 + across + down)[..., None], 0, 255), np.float32)
 
 
 def expose(scene: Scene, layer: Floats, gain: float, rng: Generator) -> NDArray[np.uint8]:
@@ -102,7 +103,7 @@ def expose(scene: Scene, layer: Floats, gain: float, rng: Generator) -> NDArray[
     grain = _grain(image.size, rng).reshape(image.shape)
     image += grain * (np.float32(dark) + np.float32(grow / 255) * image)
     image += np.float32(0.5)
-    return np.clip(image, 0, 255, out=image).astype(np.uint8)
+    return np.asarray(np.clip(image, 0, 255, out=image), np.uint8)
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mecli.synthesis.identity import Looks
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
 _TONES = np.array(
     [(240, 205, 188), (228, 182, 155), (206, 152, 119), (172, 118, 84), (122, 78, 54),

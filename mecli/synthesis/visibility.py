@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from mecli.synthesis.raster import interpolate, rasterise
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
     Ints = NDArray[np.int64]
 
 
@@ -59,4 +59,5 @@ def _lit(vertices: Floats, faces: Ints, towards: Floats, step_mm: float, bias_mm
     nearest = np.full(height * width, -np.inf, np.float32)
     nearest[fragments.pixel] = interpolate(depth[:, None], faces, fragments)[:, 0]
     at = np.rint(xy).astype(np.int64)
-    return (depth > nearest[at[:, 1] * width + at[:, 0]] - bias_mm).astype(np.float32)
+    open_to_sky = depth > nearest[at[:, 1] * width + at[:, 0]] - bias_mm
+    return np.asarray(open_to_sky, np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -10,12 +10,12 @@ import numpy as np
 from mecli.synthesis import chart
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+    Floats = NDArray[Any]
 
 # Which action units deepen which crease: sides that a one-sided movement keeps apart.
 DEEPEN: Mapping[str, Mapping[int, float]] = {
@@ -30,10 +30,10 @@ DEEPEN: Mapping[str, Mapping[int, float]] = {
 }
 
 
-def _curve(points: list[tuple[float, float]], rng: Generator, wobble: float) -> Floats:
+def _curve(points: Sequence[tuple[float, float]], rng: Generator, wobble: float) -> Floats:
     """Return a smooth polyline (24, 2) through a few points, a little off each time."""
-    knots = np.array(points, np.float32)
-    knots = knots + rng.normal(0, wobble, knots.shape)
+    knots = np.array(points, np.float64)
+    knots += rng.normal(0, wobble, knots.shape)
     t = np.linspace(0, len(knots) - 1, 24)
     degree = min(3, len(knots) - 1)
     at = np.arange(len(knots))
@@ -135,6 +135,6 @@ def _mouth_corner(rng: Generator) -> Floats:
 
 def _chin(rng: Generator) -> Floats:
     dimples = chart.noise(rng, rng.uniform(2.0, 3.2)) * chart.bump(0, 628, 12, 8) * 0.22
-    dimples = cv2.resize(dimples, chart.HALF[::-1], interpolation=cv2.INTER_AREA)
+    small = cv2.resize(dimples, chart.HALF[::-1], interpolation=cv2.INTER_AREA)
     crease = chart.furrow(_curve([(-12, 640), (0, 642), (12, 640)], rng, 0.6), 1.2, 0.6)
-    return np.asarray(dimples + crease, np.float32)
+    return np.asarray(small + crease, np.float32)

@@ -1,0 +1,286 @@
+"""`mecli synth`: render faces with known micro-expressions into a corpus that extracts."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from mecli import workers
+from mecli.errors import InputError, UsageError
+from mecli.files import write_json, write_text
+from mecli.synthesis.action_units import CLASSES
+from mecli.synthesis.plan import (
+    ClipPlan,
+    class_cycle,
+    identity_seed,
+    plan_clip,
+    plan_long,
+    seed_of,
+)  # fmt: skip
+from mecli.synthesis.studio import Job, Shot, shoot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+GENERATOR = 1
+"""Version of the generator; a change of pictures or motion for the same seeds raises it."""
+FORMATS = ("flat", "casme2")
+CODECS = ("auto", "h264", "png", "npz")
+KINDS = (*CLASSES, "none")
+
+
+@dataclass(frozen=True, slots=True)
+class SynthOptions:
+    """What ``mecli synth`` can be told; the defaults are the command line's."""
+
+    subjects: int = 8
+    clips: int = 6
+    """Per subject, distractors not counted in."""
+    seed: int = 0
+    """Of the people."""
+    motion_seed: int | None = None
+    """Of motion, rooms and noise; `seed` unless given."""
+    classes: tuple[str, ...] = CLASSES
+    distractors: float = 0.15
+    """Share of clips without a micro-expression, on top of `clips`."""
+    fps: float = 100.0
+    size: tuple[int, int] = (320, 352)
+    """Width, height."""
+    mm: tuple[float, float] = (0.7, 2.5)
+    """Least and greatest movement of the strongest point of the skin."""
+    format: str = "flat"
+    codec: str = "auto"
+    """h264 for clips and png for pairs unless given; npz (shards of pairs) for pairs only."""
+    crf: float = 16
+    pairs_only: bool = False
+    long: int = 0
+    """Long clips with several micro-expressions, blinks and talking, of one more subject."""
+    long_s: float = 10.0
+    truth: bool = False
+    jobs: int | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        self._check_counts()
+        for name in self.classes:
+            if name not in CLASSES:
+                raise UsageError(f"--classes names '{name}', expected some of {', '.join(CLASSES)}")
+        if not self.classes:
+            raise UsageError(f"--classes is empty, expected some of {', '.join(CLASSES)}")
+        if self.format not in FORMATS:
+            raise UsageError(f"--format is '{self.format}', expected {' or '.join(FORMATS)}")
+        if self.codec not in CODECS:
+            raise UsageError(f"--codec is '{self.codec}', expected one of {', '.join(CODECS)}")
+        if self.codec == "npz" and (not self.pairs_only or self.format != "flat"):
+            raise UsageError("--codec npz goes with --pairs-only and --format flat")
+        if self.pairs_only and self.long:
+            raise UsageError("--long and --pairs-only exclude each other")
+
+    def _check_counts(self) -> None:
+        for what in ("subjects", "clips"):
+            if getattr(self, what) < 1:
+                raise UsageError(f"--{what} is {getattr(self, what)}, expected 1 or more")
+        for what in ("seed", "motion_seed", "long", "jobs"):
+            value = getattr(self, what)
+            if value is not None and value < 0:
+                raise UsageError(f"--{what.replace('_', '-')} is {value}, expected 0 or more")
+        if not 0 <= self.distractors < 1:
+            raise UsageError(f"--distractors is {self.distractors:g}, expected 0 up to below 1")
+        if not 10 <= self.fps <= 1000:
+            raise UsageError(f"--fps is {self.fps:g}, expected 10 to 1000")
+        if not all(96 <= side <= 2048 for side in self.size):
+            raise UsageError(f"--size is {self.size[0]}x{self.size[1]}, expected 96 to 2048 px")
+        if not 0 < self.mm[0] <= self.mm[1] <= 10:
+            raise UsageError(f"--mm is {self.mm[0]:g},{self.mm[1]:g}, expected 0 < lo <= hi <= 10")
+        if not self.long_s >= 4:
+            raise UsageError(f"--long-s is {self.long_s:g}, expected 4 or more")
+
+    @property
+    def resolved(self) -> SynthOptions:
+        """Return the options with every choice made."""
+        codec = self.codec
+        if codec == "auto":
+            codec = "png" if self.pairs_only else "h264"
+        motion = self.seed if self.motion_seed is None else self.motion_seed
+        return replace(self, codec=codec, motion_seed=motion)
+
+
+@dataclass(slots=True)
+class SynthSummary:
+    """What one run of ``synth`` made."""
+
+    folder: Path
+    clips: int = 0
+    frames: int = 0
+    plans: str = ""
+    """SHA-256 of all motion plans: equal digests, equal clips before encoding."""
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the summary as one JSON object."""
+        failed = [{"clip": c, "reason": r} for c, r in sorted(self.failures.items())]
+        return {
+            "folder": str(self.folder), "clips": self.clips, "frames": self.frames,
+            "plans": self.plans, "failed": failed,
+        }  # fmt: skip
+
+
+def plan(options: SynthOptions) -> list[ClipPlan]:
+    """Return every clip of a run; the same options give the same plans."""
+    import numpy as np
+
+    chosen = options.resolved
+    assert chosen.motion_seed is not None
+    size = (chosen.size[1], chosen.size[0])
+    digits = max(2, len(str(chosen.subjects + 1)))
+    extra = np.random.default_rng((chosen.motion_seed, 3))
+    plans = []
+    for number in range(1, chosen.subjects + 1):
+        rng = np.random.default_rng((chosen.motion_seed, number, 4))
+        kinds = class_cycle(chosen.classes, chosen.clips, rng)
+        share = chosen.clips * chosen.distractors / (1 - chosen.distractors)
+        kinds += ["none"] * int(share + extra.random())
+        plans += [
+            plan_clip(
+                f"s{number:0{digits}d}_{index:02d}", number, identity_seed(chosen.seed, number),
+                seed_of(chosen.motion_seed, number, index, 12), klass, chosen.fps, size, chosen.mm,
+            )
+            for index, klass in enumerate(kinds, start=1)
+        ]  # fmt: skip
+    number = chosen.subjects + 1
+    plans += [
+        plan_long(
+            f"long{index:02d}", number, identity_seed(chosen.seed, number),
+            seed_of(chosen.motion_seed, number, index, 13), min(chosen.fps, 50.0), size,
+            chosen.mm, chosen.long_s, 3,
+        )
+        for index in range(1, chosen.long + 1)
+    ]  # fmt: skip
+    return plans
+
+
+def synth(
+    folder: Path,
+    options: SynthOptions | None = None,
+    *,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> SynthSummary:
+    """Render a corpus into `folder`: clips, annotation sheet, manifest, truth on request.
+
+    A clip that fails is listed in the summary and left out of the sheet. Raises
+    `InputError` if `folder` holds something already and the options do not say force.
+    """
+    chosen = (options or SynthOptions()).resolved
+    _make_room(folder, chosen)
+    plans = plan(chosen)
+    tasks = _jobs(folder, chosen, plans)
+    tasks.sort(key=lambda job: -max(p.frames for p in job.plans))
+    jobs = workers.cores() if chosen.jobs is None else chosen.jobs
+    if len(tasks) == 1:
+        jobs = 0
+    summary = SynthSummary(folder)
+    shots: dict[str, Shot] = {}
+    done = workers.run(shoot, tasks, jobs, preload="mecli.synthesis.studio")
+    for count, outcome in enumerate(done, start=1):
+        task = tasks[outcome.index]
+        if outcome.value is None:
+            summary.failures.update({p.name: outcome.reason for p in task.plans})
+        else:
+            shots.update({shot.name: shot for shot in outcome.value})
+        if progress is not None:
+            progress(count, len(tasks), task.plans[-1].name)
+    made = [shots[p.name] for p in plans if p.name in shots]
+    summary.clips, summary.frames = len(made), sum(s.frames for s in made)
+    summary.plans = digest(plans)
+    _write_sheet(folder, chosen, made)
+    write_json(folder / "manifest.json", _manifest(chosen, plans, made, summary))
+    return summary
+
+
+def digest(plans: list[ClipPlan]) -> str:
+    """Return the SHA-256 of motion plans and generator version (encoders differ, plans do not)."""
+    text = json.dumps([GENERATOR, [asdict(p) for p in plans]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _make_room(folder: Path, options: SynthOptions) -> None:
+    if folder.is_file():
+        raise InputError(f"{folder}: is a file, expected a folder to write to")
+    if folder.is_dir() and any(folder.iterdir()) and not options.force:
+        raise InputError(f"{folder}: is not empty; choose another folder or say --force")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _jobs(folder: Path, options: SynthOptions, plans: list[ClipPlan]) -> list[Job]:
+    """Group clips into tasks: few enough to spread, and one subject's close together."""
+    most = 64 if options.codec == "npz" else 16 if options.pairs_only else 2
+    tasks: list[Job] = []
+    group: list[ClipPlan] = []
+    for item in [*plans, None]:
+        if group and (
+            item is None or len(group) == most
+            or (options.codec != "npz" and item.subject != group[0].subject)
+        ):  # fmt: skip
+            tasks.append(
+                Job(
+                    folder, tuple(group), options.format, options.codec, options.crf,
+                    options.pairs_only, options.truth, len(tasks),
+                )
+            )  # fmt: skip
+            group = []
+        if item is not None:
+            group.append(item)
+    return tasks
+
+
+_COLUMNS = (
+    "Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units",
+    "Estimated Emotion", "Class", "FPS", "Frames", "PeakMM", "Distractor",
+)  # fmt: skip
+
+
+def _write_sheet(folder: Path, options: SynthOptions, shots: list[Shot]) -> None:
+    """Write the annotation, frames counted from 1."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for shot in shots:
+        told = [[f"{t + 1}" for t in (e.onset, e.apex, e.offset)] for e in shot.rows]
+        cells = [
+            [*times, e.action_units, e.emotion, e.klass, f"{e.peak_mm:.2f}"]
+            for times, e in zip(told, shot.rows, strict=True)
+        ] or [["", "", "", "", "none", "none", "0.00"]]
+        size = (f"{shot.fps:g}", shot.frames)
+        for *what, peak in cells:
+            writer.writerow(
+                (f"{shot.subject:02d}", shot.shown, *what, *size, peak, shot.distractor)
+            )
+    name = "annotation.csv" if options.format == "flat" else "CASME2-coding-20140508.csv"
+    write_text(folder / name, text.getvalue())
+
+
+def _manifest(
+    options: SynthOptions, plans: list[ClipPlan], shots: list[Shot], summary: SynthSummary
+) -> dict[str, Any]:
+    from mecli import __version__
+
+    acted = {shot.name: shot for shot in shots}
+    told = {k: v for k, v in asdict(options).items() if k not in ("jobs", "force")}
+    clips = []
+    for item in plans:
+        shot = acted.get(item.name)
+        actions = [row.action_units for row in shot.rows] if shot else []
+        clips.append({**asdict(item), "action_units": actions, "rendered": shot is not None})
+    return {
+        "generator": GENERATOR,
+        "mecli": __version__,
+        "options": told,
+        "plans_sha256": summary.plans,
+        "licence": "CC0 1.0; rendered from CC0 head meshes, no real person is shown",
+        "clips": clips,
+    }
