@@ -104,6 +104,10 @@ def extract(
     corpus: Annotated[
         str | None, typer.Option(help=f"Read every source as one of: {_known('corpus')}.")
     ] = None,
+    as_published: Annotated[
+        bool,
+        typer.Option("--as-published", help="Leave out the field's corrections of the sheets."),
+    ] = False,
     landmarks: Annotated[
         str,
         typer.Option(
@@ -139,6 +143,7 @@ def extract(
 
     options = verb.ExtractOptions(
         corpus=corpus,
+        as_published=as_published,
         landmarks=landmarks,
         steps=steps,
         temporal=temporal,

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
 UNKNOWN_SUBJECT = "unknown"
 
+# Long and short recordings of the same sessions: their subjects are the same people, who
+# must never stand on both sides of a fold.
+_SAME_PEOPLE = {"samm-lv": "samm", "smic-long": "smic"}
+
+
+def person_of(corpus: str, subject: str) -> str:
+    """Return the person's name across corpora: ``corpus/subject`` of where they first appear."""
+    return f"{_SAME_PEOPLE.get(corpus, corpus)}/{subject}"
+
 
 def check_part(value: str, what: str) -> str:
     """Return `value` if it can be one part of a clip id, else raise `InputError`.
@@ -73,8 +82,8 @@ class Clip:
 
     @property
     def person(self) -> str:
-        """``corpus/subject``: the subject, unique across corpora."""
-        return f"{self.corpus}/{self.subject}"
+        """The subject, unique across corpora; see `person_of`."""
+        return person_of(self.corpus, self.subject)
 
     @property
     def location(self) -> str:

@@ -31,6 +31,7 @@ class ExtractOptions:
     """What ``mecli extract`` can be told; the defaults are the command line's."""
 
     corpus: str | None = None
+    as_published: bool = False
     landmarks: str = "auto"
     steps: int = 16
     temporal: str = "uniform"
@@ -108,6 +109,10 @@ class _Done:
     peak_bytes: int = 0
 
 
+def _read(sources: Sequence[Path], options: ExtractOptions) -> list[Clip]:
+    return read_sources(sources, options.corpus, as_published=options.as_published)
+
+
 def list_clips(
     sources: Sequence[str], options: ExtractOptions, stdin: TextIO | None = None
 ) -> Listing:
@@ -117,12 +122,12 @@ def list_clips(
     """
     named = list(expand(sources, stdin))
     if len(named) == 1:
-        return Listing(read_sources(named, options.corpus), {})
+        return Listing(_read(named, options), {})
     found: dict[str, Clip] = {}
     failures = {}
     for source in named:
         try:
-            clips = read_sources([source], options.corpus)
+            clips = _read([source], options)
         except InputError as error:
             failures[str(source)] = str(error)
             continue

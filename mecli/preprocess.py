@@ -114,6 +114,8 @@ def preprocess(
     Unknown onset and offset are the first and last frame; an unknown apex is the frame
     with the most motion since the onset. All three are marked as estimated then.
     """
+    if clip.frames == ():
+        raise InputError(f"clip {clip.clip_id}: no frames on disk; {'; '.join(clip.issues)}")
     watch = watch or Stopwatch()
     issues = list(clip.issues)
     interval = _checked_interval(clip, issues)

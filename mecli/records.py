@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mecli.clips import person_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -59,8 +61,8 @@ class ClipRecord:
 
     @property
     def person(self) -> str:
-        """``corpus/subject``: the subject, unique across corpora."""
-        return f"{self.corpus}/{self.subject}"
+        """The subject, unique across corpora; see `person_of`."""
+        return person_of(self.corpus, self.subject)
 
     @property
     def ok(self) -> bool:

@@ -28,3 +28,9 @@ def test_a_name_that_could_escape_or_break_a_line_is_refused(name: str) -> None:
 def test_fps_is_positive(fps: float) -> None:
     with pytest.raises(InputError, match="clip c/s/n: fps is"):
         Clip("c", "s", "n", Path("v.mp4"), fps=fps)
+
+
+def test_people_recorded_for_two_corpora_are_one_person() -> None:
+    long, short = (Clip(c, "006", "n", Path("v.mp4")) for c in ("samm-lv", "samm"))
+    assert long.person == short.person == "samm/006"
+    assert Clip("casme2", "sub01", "n", Path("v.mp4")).person == "casme2/sub01"

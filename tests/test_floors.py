@@ -13,12 +13,13 @@ ROOT = Path(mecli.__file__).parent
 
 FLOORS = [
     {"errors", "__init__"},
-    {"clips", "records", "registry"},
-    {"labels", "interfaces", "files", "alignment", "rois", "flow", "temporal", "folds", "metrics"},
+    {"clips", "registry", "rois", "temporal", "folds", "metrics", "files"},
+    {"records", "labels", "interfaces", "alignment", "flow"},
     {"video", "cache", "workers", "statistics", "predictions"},
     {"corpora", "landmarks", "models", "synthesis"},
     {"report", "training", "preprocess", "terminal"},
-    {"extract", "train", "evaluate", "predict", "synth", "bench"},
+    {"extract", "train", "evaluate", "predict", "synth"},
+    {"bench"},
     {"cli"},
     {"__main__"},
 ]

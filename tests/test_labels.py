@@ -95,3 +95,9 @@ def test_a_missing_or_binary_csv_is_named(tmp_path: Path) -> None:
 def test_an_unknown_scheme_suggests_the_nearest() -> None:
     with pytest.raises(UnknownName, match=r"unknown label scheme 'megc2109'; did you mean 'megc20"):
         apply_scheme("megc2109", [])
+
+
+def test_megc2019_believes_a_table_of_the_organisers() -> None:
+    labels = {"emotion": "negative", "megc2019": "negative"}
+    table = apply_scheme("megc2019", [Annotation("casme2/sub01/a", "casme2", labels)])
+    assert table.index == {"casme2/sub01/a": 0}

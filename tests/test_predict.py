@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mecli import cli
+from mecli.errors import InputError, MissingDependency, UsageError
+from mecli.predict import PredictOptions, newest_checkpoint, predict
+from mecli.rois import ROI_NAMES
+from mecli.train import TrainOptions, TrainResult, train
+from mecli.video import write_video
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def run(sample_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    """Trained on seven subjects in a few epochs; the eighth and ninth are for predicting."""
+    folder = tmp_path_factory.mktemp("runs")
+    options = TrainOptions(caches=(sample_cache,), protocol="all", runs=folder, epochs=15, jobs=0)
+    return train(options)
+
+
+@pytest.fixture
+def options(run: TrainResult) -> PredictOptions:
+    return PredictOptions(checkpoint=run.final, jobs=0)
+
+
+def test_an_answer_says_what_where_when_and_how_sure(options: PredictOptions, sample: Path) -> None:
+    (answer,) = predict([str(sample / "clips" / "s01_02.mp4")], options)
+    assert list(answer.scores) == ["negative", "positive", "surprise"]
+    assert sum(answer.scores.values()) == pytest.approx(1, abs=1e-5)
+    assert answer.scores[answer.prediction] == max(answer.scores.values())
+    assert set(answer.rois) == set(ROI_NAMES)
+    assert answer.found == ("onset", "apex", "offset")
+    assert (answer.onset, answer.offset, answer.fps) == (0, 82, 100)
+    assert answer.landmarker == "embedded"
+    assert 100 < answer.quality["face_px"] < 250
+    document = answer.as_json()
+    assert document["interval"]["offset_s"] == 0.82
+    assert json.loads(json.dumps(document)) == document
+
+
+def test_annotated_clips_are_judged_in_their_interval_and_mostly_right(
+    options: PredictOptions, sample: Path
+) -> None:
+    with (sample / "annotation.csv").open() as file:
+        truth = {row["Filename"]: row["Class"] for row in csv.DictReader(file)}
+    answers = predict([str(sample)], options)
+    expected = [a for a in answers if a.clip.split("/")[2] in truth and not a.found]
+    right = [truth[a.clip.split("/")[2]] == a.prediction for a in expected]
+    assert len(right) == 48
+    assert np.mean(right) > 0.85
+
+
+def test_answers_keep_the_order_of_the_sources_and_a_bad_one_stops_nobody(
+    run: TrainResult, sample: Path, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (4, 240, 320, 3), dtype=np.uint8)
+    write_video(tmp_path / "noise.mp4", noise, 50.0)
+    names = [sample / "clips" / "s02_02.mp4", "/nowhere.mp4", tmp_path / "noise.mp4",
+             sample / "clips" / "s01_02.mp4"]  # fmt: skip
+    answers = predict(
+        ["-"],
+        PredictOptions(checkpoint=run.final, jobs=2),
+        stdin=io.StringIO("\n".join(map(str, names))),
+    )
+    assert [a.clip.rpartition("/")[2] for a in answers] == [
+        "s02_02", "nowhere.mp4", "noise", "s01_02",
+    ]  # fmt: skip
+    assert [bool(a.error) for a in answers] == [False, True, True, False]
+    assert "No such file" in answers[1].error
+    assert "no face found" in answers[2].error
+    assert answers[2].as_json().keys() == {"clip", "source", "error"}
+    with pytest.raises(InputError, match=r"/nowhere\.mp4"):
+        predict(["/nowhere.mp4"], PredictOptions(checkpoint=run.final))
+
+
+def test_a_clip_that_takes_too_long_says_so(run: TrainResult, sample: Path) -> None:
+    options = PredictOptions(checkpoint=run.final, jobs=1, timeout_s=0.01)
+    (answer,) = predict([str(sample / "clips" / "s01_02.mp4")], options)
+    assert answer.error == "took longer than 0.01 s"
+
+
+def test_the_newest_run_with_a_checkpoint_is_asked(run: TrainResult, tmp_path: Path) -> None:
+    with pytest.raises(MissingDependency, match="run `mecli train` first"):
+        newest_checkpoint(tmp_path)
+    assert run.final is not None
+    for name in ("20250101-000000-a-loso", "20260101-000000-a-loso", "20270101-000000-a-loso"):
+        (tmp_path / name).mkdir()
+    for name in ("20250101-000000-a-loso", "20260101-000000-a-loso"):
+        shutil.copy(run.final, tmp_path / name)
+    assert newest_checkpoint(tmp_path).parent.name == "20260101-000000-a-loso"
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, sample: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(b"not safe")
+    with pytest.raises(InputError, match=r"c\.safetensors"):
+        predict([str(sample / "clips" / "s01_02.mp4")], PredictOptions(checkpoint=path))
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(UsageError, match="--jobs is -2"):
+        PredictOptions(jobs=-2)
+    with pytest.raises(UsageError, match="--timeout is -1 s"):
+        PredictOptions(timeout_s=-1)
+
+
+def test_the_command_prints_a_table_or_json_lines(run: TrainResult, sample: Path) -> None:
+    clip = str(sample / "clips" / "s01_02.mp4")
+    chosen = ["--checkpoint", str(run.final), "-j", "0"]
+    table = CliRunner().invoke(cli.app, ["predict", clip, *chosen])
+    assert table.exit_code == 0, table.stderr
+    assert "moved most" in table.stdout
+    assert "82*" in table.stdout
+    both = CliRunner().invoke(cli.app, ["predict", clip, "/nowhere.mp4", *chosen, "--json"])
+    assert both.exit_code == 3
+    first, second = map(json.loads, both.stdout.splitlines())
+    assert first["prediction"] in first["scores"]
+    assert "error" in second
+    assert "1 failure; the other clips went on" in both.stderr
+
+
+@pytest.mark.slow
+def test_the_four_verbs_run_as_a_pipeline(sample: Path, tmp_path: Path) -> None:
+    mecli = f"{sys.executable} -m mecli"
+    clip = sample / "clips" / "s01_02.mp4"
+    done = subprocess.run(
+        f"set -e; {mecli} extract {sample} && {mecli} train --protocol kfold --k 3 --epochs 4 && "
+        f"{mecli} evaluate --json | {sys.executable} -m json.tool > scores.json; "
+        f"{mecli} predict {clip} --json > answer.json",
+        shell=True, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert (scores["protocol"], scores["clips"], scores["subjects"]) == ("kfold", 51, 9)
+    answer = json.loads((tmp_path / "answer.json").read_text())
+    assert answer["interval"]["onset"] == 0
