@@ -14,7 +14,16 @@ from mecli.models import options as model_options
 from mecli.models.cnn_lstm import CnnLstm, CnnLstmOptions
 from mecli.models.contract import Recipe, Stage, with_epochs
 from mecli.models.layers import GroupedDense, GroupedLstm, nudge
-from mecli.models.roi_flow_lstm import RoiFlowLstm, RoiFlowLstmOptions, mirror, resampled, strength
+from mecli.models.roi_flow_lstm import (
+    RoiFlowLstm,
+    RoiFlowLstmOptions,
+    detrended,
+    grown,
+    mirror,
+    resampled,
+    strength,
+)
+from mecli.rois import ROI_BOXES
 from mecli.training.checkpoint import networks_for
 from mecli.training.fit import Table, as_input, fit, score_rows
 from tests.moving_records import record
@@ -138,6 +147,22 @@ class TestRoiFlowLstm:
     def test_a_clip_that_stands_still_stays_small(self) -> None:
         still = replace(record("s", "c", 0), apex_flow=np.full((14, 12, 2), 1e-6, np.float32))
         assert strength(still) == pytest.approx(0.1)
+
+    def test_a_smooth_head_motion_is_taken_off_and_a_local_move_stays(self) -> None:
+        y, x = np.meshgrid(np.linspace(-1, 1, 35), np.linspace(-1, 1, 30), indexing="ij")
+        smooth = np.stack([1 + 2 * x - y * y, 0.5 * x * y - 3], axis=-1).astype(np.float32)
+        local = np.zeros((35, 30, 2), np.float32)
+        local[24:29, 10:20] = (0.5, -1.5)
+        rest = detrended((smooth + local)[None], 2)[0]
+        assert np.abs(rest - local).max() < 0.05
+        assert np.abs(detrended(smooth[None], 2)).max() < 1e-5
+        assert np.array_equal(detrended(local[None], -1)[0], local)
+
+    def test_grown_boxes_stay_inside_the_face(self) -> None:
+        boxes = grown(ROI_BOXES, 1.3)
+        assert boxes[2].tolist() == pytest.approx([42, 68, 198, 172])
+        assert boxes[0].tolist() == pytest.approx([0, 8, 115, 112])
+        assert (boxes[:, :2] >= 0).all()
 
     def test_weights_of_the_rois_sum_to_one(self) -> None:
         options = RoiFlowLstmOptions(steps=2)

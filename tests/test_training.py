@@ -14,8 +14,8 @@ from mecli.models.contract import Dropout, Recipe, with_epochs
 from mecli.models.roi_flow_lstm import RoiFlowLstm, RoiFlowLstmOptions
 from mecli.training import randomness
 from mecli.training.checkpoint import digest, tensors_of
-from mecli.training.fit import Table, batches, fit, score_rows
-from mecli.training.losses import batch_loss, unit_weights
+from mecli.training.fit import Batch, Table, Units, batches, fit, score_rows
+from mecli.training.losses import batch_loss, targets, unit_weights
 from mecli.training.optimiser import Adam, FlatWeights
 from tests.moving_records import records
 
@@ -30,7 +30,7 @@ def table(model: Any, options: Any, subjects: int = 3) -> Table:
 
 
 FAST = [
-    (RoiFlowLstm, RoiFlowLstmOptions(steps=2, batch_size=4, shift=0.3, jitter=0.3)),
+    (RoiFlowLstm, RoiFlowLstmOptions(steps=2, batch_size=4, shift=0.3, jitter=0.3, mixup=True)),
     (CnnLstm, CnnLstmOptions(steps=2, patches=4, spatial_batch=8, temporal_batch=4)),
     (CnnLstm, CnnLstmOptions(steps=2, patches=4, training="end-to-end", temporal_batch=4)),
 ]
@@ -60,7 +60,7 @@ class TestHeldOutClips:
         clean = table(model, options)
         changed = clean.features.copy()
         changed[0] = changed[1]
-        stages = with_epochs(model.stages(options), 1)
+        stages = with_epochs(model.stages(options), 4)
         both = [
             digest(tensors_of(stages, fit(stages, data, np.arange(6), seed=0).networks))
             for data in (clean, replace(clean, features=changed))
@@ -131,34 +131,43 @@ class TestLosses:
     labels = torch.tensor([0, 2, 1, 0])
     scores = torch.randn(4, 3, dtype=torch.float64)
 
+    def loss(self, recipe: Recipe, scores: Tensor, weights: Tensor | None = None) -> Tensor:
+        weights = torch.ones(4, dtype=torch.float64) if weights is None else weights
+        return batch_loss(recipe, scores, targets(recipe, self.labels, weights, 3))
+
     def test_it_is_torchs_cross_entropy(self) -> None:
         recipe = Recipe(1, label_smoothing=0.1)
         expected = nn.functional.cross_entropy(self.scores, self.labels, label_smoothing=0.1)
-        mine = batch_loss(recipe, self.scores, self.labels, torch.ones(4, dtype=torch.float64))
-        assert torch.allclose(mine, expected)
+        assert torch.allclose(self.loss(recipe, self.scores), expected)
 
     def test_a_clip_of_weight_zero_is_as_good_as_absent(self) -> None:
         weights = torch.tensor([1.0, 0.0, 2.0, 1.0], dtype=torch.float64)
         kept = [0, 2, 3]
         recipe = Recipe(1, focal_gamma=2.0)
-        whole = batch_loss(recipe, self.scores, self.labels, weights)
-        part = batch_loss(recipe, self.scores[kept], self.labels[kept], weights[kept])
-        assert torch.allclose(whole, part)
+        part = targets(recipe, self.labels[kept], weights[kept], 3)
+        expected = batch_loss(recipe, self.scores[kept], part)
+        assert torch.allclose(self.loss(recipe, self.scores, weights), expected)
 
     def test_the_focal_loss_is_its_formula(self) -> None:
         p = torch.softmax(self.scores, 1)[range(4), self.labels]
         expected = (-((1 - p) ** 2) * p.log()).mean()
-        ones = torch.ones(4, dtype=torch.float64)
-        assert torch.allclose(
-            batch_loss(Recipe(1, focal_gamma=2.0), self.scores, self.labels, ones), expected
-        )
+        assert torch.allclose(self.loss(Recipe(1, focal_gamma=2.0), self.scores), expected)
 
     def test_heads_are_summed(self) -> None:
         heads = torch.stack([self.scores, self.scores * 2], 1)
-        ones = torch.ones(4, dtype=torch.float64)
-        recipe = Recipe(1)
-        both = sum(batch_loss(recipe, heads[:, r], self.labels, ones) for r in range(2))
-        assert torch.allclose(batch_loss(recipe, heads, self.labels, ones), torch.as_tensor(both))
+        both = self.loss(Recipe(1), heads[:, 0]) + self.loss(Recipe(1), heads[:, 1])
+        assert torch.allclose(self.loss(Recipe(1), heads), both)
+
+    @pytest.mark.parametrize("held", [[], [2]])
+    def test_a_mixed_pair_with_a_held_out_half_is_left_out(self, held: list[int]) -> None:
+        options = RoiFlowLstmOptions(steps=2, mixup=True)
+        data = table(RoiFlowLstm, options)
+        (stage,) = RoiFlowLstm.stages(options)
+        train = np.array([k for k in range(9) if k not in held])
+        part = torch.tensor([5, 2, 7, 0])
+        batch = Batch(stage, Units(data, train, stage, None), part, seed=0, epoch=0)
+        pairs = set(zip(batch.positions.tolist(), batch.others.tolist(), strict=True))
+        assert pairs == {(5, 2), (2, 7), (7, 0), (0, 5)} - ({(5, 2), (2, 7)} if held else set())
 
     def test_weights_count_training_clips_only(self) -> None:
         labels = np.array([0, 0, 0, 1, 1, 1])

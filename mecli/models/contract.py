@@ -54,6 +54,9 @@ class Recipe:
     """Exponent of the inverse class frequency, counted on the fold's training clips."""
     gradient_norm: float = 0.0
     """Longest gradient of one fold; 0 leaves it alone."""
+    mixup: bool = False
+    """Blend each unit with the next of the batch (mixup, arXiv 1710.09412); the share is
+    arcsine distributed, Beta(½, ½). A pair with a held-out half has weight 0."""
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mecli.errors import InputError, UsageError
 from mecli.models.contract import Dropout, Network, Recipe, Stage
 from mecli.models.layers import GroupedDense, GroupedLstm, drop, nudge
-from mecli.rois import crop_grid
+from mecli.rois import FACE_SIZE, crop_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +57,13 @@ class RoiFlowLstmOptions:
     jitter: float = 0.0
     """Augmentation: steps are shifted by up to this share of a step."""
 
+    mixup: bool = False
+    """Augmentation: blend each clip with another one of the training clips."""
+    detrend: int = -1
+    """Degree of the polynomial over the face that is taken off each map; −1 for none."""
+    grow: float = 1.0
+    """How much larger than the paper's the regions are."""
+
     def __post_init__(self) -> None:
         if self.steps < 1 or self.size_px < 4 or self.size_px % 4 or self.channels % 4:
             raise UsageError(
@@ -85,12 +92,13 @@ class RoiFlowLstm:
         """Return (T, R, 2, S, S) float32: flow in units of the clip's own strongest motion."""
         if record.flow.ndim != 4 or not len(record.flow):
             raise InputError(f"clip {record.clip_id}: no flow in the cache; extract it anew")
-        maps = resampled(record.flow, options.steps)
-        crops = np.moveaxis(crop_grid(maps, record.roi_boxes, options.size_px), -1, 2).copy()
+        maps = detrended(resampled(record.flow, options.steps), options.detrend)
+        boxes = grown(record.roi_boxes, options.grow)
+        crops = np.moveaxis(crop_grid(maps, boxes, options.size_px), -1, 2).copy()
         for roi in _RIGHT:
             crops[:, roi] = crops[:, roi, :, :, ::-1]
             crops[:, roi, 0] *= -1
-        return np.asarray(crops / strength(record), dtype=np.float32)
+        return np.asarray(crops / strength(record, options.detrend), dtype=np.float32)
 
     @staticmethod
     def stages(options: RoiFlowLstmOptions) -> tuple[Stage, ...]:
@@ -104,6 +112,7 @@ class RoiFlowLstm:
             label_smoothing=options.label_smoothing,
             balance=options.balance,
             gradient_norm=5.0,
+            mixup=options.mixup,
         )
         return (Stage("rois", recipe, lambda shape, k: RoiFlowNetwork(shape, k, options)),)
 
@@ -115,11 +124,45 @@ class RoiFlowLstm:
         return still
 
 
-def strength(record: ClipRecord) -> float:
+def strength(record: ClipRecord, detrend: int = -1) -> float:
     """Return how far the clip's face moves at its apex: the 95th percentile, face pixels."""
-    maps = record.apex_flow if record.apex_flow.size else record.flow
-    lengths = np.linalg.norm(maps, axis=-1)
+    apex = record.apex_flow if record.apex_flow.size else record.flow[-1]
+    lengths = np.linalg.norm(detrended(apex[None], detrend), axis=-1)
     return max(float(np.percentile(lengths, 95)), _LEAST_MOTION_PX)
+
+
+def detrended(maps: NDArray[np.float32], degree: int) -> NDArray[np.float32]:
+    """Return maps (T, H, W, 2) less a polynomial over the face, fitted without its outliers.
+
+    What is left of head motion is smooth; an expression is local and counts as an outlier
+    (weights 1 / (1 + (r / 3s)²) of the residual r and its median s).
+    """
+    if degree < 0:
+        return maps
+    count, height, width, _ = maps.shape
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    terms = [x**i * y**j for i in range(degree + 1) for j in range(degree + 1 - i)]
+    basis = np.stack(terms, axis=-1).reshape(-1, len(terms))
+    values = maps.reshape(count, -1, 2).astype(np.float64)
+    residual, weights = values, np.ones((count, len(basis)))
+    for _ in range(6):
+        weighted = basis * weights[..., None]
+        solution = np.linalg.solve(
+            weighted.transpose(0, 2, 1) @ basis, weighted.transpose(0, 2, 1) @ values
+        )
+        residual = values - basis @ solution
+        length = np.linalg.norm(residual, axis=-1)
+        middle = np.maximum(np.median(length, axis=1, keepdims=True), 1e-9)
+        weights = 1 / (1 + (length / (3 * middle)) ** 2)
+    return np.asarray(residual.reshape(maps.shape), dtype=np.float32)
+
+
+def grown(boxes: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    """Return boxes (R, 4) grown about their centres, cut off at the face's border."""
+    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    corners = np.hstack([middle - factor * half, middle + factor * half])
+    limits = [FACE_SIZE[1], FACE_SIZE[0]] * 2
+    return np.asarray(np.clip(corners, 0, limits), dtype=np.float32)
 
 
 def resampled(flow: NDArray[np.float32], steps: int) -> NDArray[np.float32]:

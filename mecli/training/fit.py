@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mecli.errors import InputError
 from mecli.training import randomness
-from mecli.training.losses import batch_loss, unit_weights
+from mecli.training.losses import batch_loss, targets, unit_weights
 from mecli.training.optimiser import Adam, FlatWeights
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ class Units:
         self, table: Table, train: NDArray[np.int64], stage: Stage, values: Tensor | None
     ) -> None:
         self.train, self.by_step = train, stage.unit == "step"
+        self.n_classes = table.n_classes
         self._data = table.features if values is None else values.numpy()
         self.steps = self._data.shape[1] if self.by_step else 1
         self.shape = tuple(self._data.shape[2 if self.by_step else 1 :])
@@ -156,15 +157,14 @@ def _train(stage: Stage, network: Network, units: Units, seed: int) -> list[floa
     for epoch, parts in batches(recipe, stage.name, seed, units.keys):
         total = weight = 0.0
         for number, part in enumerate(parts):
-            kept = part[units.weights[part] > 0]
-            if len(kept) == 0:
+            batch = Batch(stage, units, part, seed, epoch)
+            if len(batch.positions) == 0:
                 continue
-            loss = _loss(stage, network, units, (seed, epoch), kept)
+            loss = batch.loss(network)
             flat.gradient.zero_()
             loss.backward()  # type: ignore[no-untyped-call]
             adam.update(flat.values, flat.gradient, epoch * per_epoch + number)
-            share = float(units.weights[kept].sum())
-            total, weight = total + share * loss.item(), weight + share
+            total, weight = total + batch.weight * loss.item(), weight + batch.weight
         losses.append(checked_loss(stage, epoch, total / weight))
     return losses
 
@@ -179,34 +179,55 @@ def checked_loss(stage: Stage, epoch: int, loss: float) -> float:
     return loss
 
 
-def _loss(
-    stage: Stage, network: Network, units: Units, chance: tuple[int, int], kept: Tensor
-) -> Tensor:
-    dtype = next(network.parameters()).dtype
-    batch, masks = prepared(stage, network, units.take(kept), units.keys[kept], chance, dtype)
-    scores = network(batch, masks)
-    loss = batch_loss(stage.recipe, scores, units.labels[kept], units.weights[kept].to(dtype))
-    for name, strength in network.l1.items():
-        loss = loss + strength * network.get_parameter(name).abs().sum()
-    return loss
+class Batch:
+    """The units of one step that count for a fold, with all the chance they need."""
 
+    def __init__(self, stage: Stage, units: Units, part: Tensor, seed: int, epoch: int) -> None:
+        self.stage, self.units, self.seed, self.epoch = stage, units, seed, epoch
+        other = part.roll(-1)
+        counts = units.weights[part] > 0
+        if stage.recipe.mixup:
+            counts &= units.weights[other] > 0
+        self.positions, self.others = part[counts], other[counts]
+        self.keys = units.keys[self.positions]
+        self.weight = float(units.weights[self.positions].sum())
 
-def prepared(
-    stage: Stage,
-    network: Network,
-    batch: Tensor,
-    keys: Tensor,
-    chance: tuple[int, int],
-    dtype: torch.dtype,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the augmented batch and the dropout masks of units `keys` in (seed, epoch)."""
-    seed, epoch = chance
-    batch = as_input(batch, dtype)
-    if network.uniforms:
-        key = randomness.stream(seed, stage.name, epoch, "augment")
-        batch = network.augment(batch, randomness.numbers(key, keys, network.uniforms).to(dtype))
-    drawn = randomness.masks(network.dropouts, seed, stage.name, epoch, keys)
-    return batch, {name: mask.to(dtype) for name, mask in drawn.items()}
+    def loss(self, network: Network) -> Tensor:
+        """Return the loss of `network` on this batch, ready for its gradient."""
+        dtype = next(network.parameters()).dtype
+        wanted, values = self._wanted(self.positions), self._values(network, self.positions)
+        if self.stage.recipe.mixup:
+            share = self._share()
+            wanted = share[:, None] * wanted + (1 - share[:, None]) * self._wanted(self.others)
+            each = share.to(dtype).reshape(-1, *[1] * (values.ndim - 1))
+            values = each * values + (1 - each) * self._values(network, self.others)
+        drawn = randomness.masks(
+            network.dropouts, self.seed, self.stage.name, self.epoch, self.keys
+        )
+        scores = network(values, {name: mask.to(dtype) for name, mask in drawn.items()})
+        loss = batch_loss(self.stage.recipe, scores, wanted.to(dtype))
+        for name, strength in network.l1.items():
+            loss = loss + strength * network.get_parameter(name).abs().sum()
+        return loss
+
+    def _wanted(self, positions: Tensor) -> Tensor:
+        units = self.units
+        labels, weights = units.labels[positions], units.weights[positions]
+        return targets(self.stage.recipe, labels, weights, units.n_classes)
+
+    def _values(self, network: Network, positions: Tensor) -> Tensor:
+        values = as_input(self.units.take(positions), next(network.parameters()).dtype)
+        if not network.uniforms:
+            return values
+        key = randomness.stream(self.seed, self.stage.name, self.epoch, "augment")
+        numbers = randomness.numbers(key, self.units.keys[positions], network.uniforms)
+        return network.augment(values, numbers.to(values.dtype))
+
+    def _share(self) -> Tensor:
+        """Return each pair's share of its first half, float64 in [½, 1]."""
+        key = randomness.stream(self.seed, self.stage.name, self.epoch, "mixup")
+        share = torch.sin(torch.pi / 2 * randomness.numbers(key, self.keys, 1)[:, 0]) ** 2
+        return torch.maximum(share, 1 - share)
 
 
 def as_input(batch: Tensor, dtype: torch.dtype) -> Tensor:

@@ -30,22 +30,24 @@ def unit_weights(
     return weights
 
 
-def batch_loss(recipe: Recipe, scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def targets(recipe: Recipe, labels: Tensor, weights: Tensor, n_classes: int) -> Tensor:
+    """Return what the scores of units (B,) should be, times each unit's weight: (B, K).
+
+    Labels are smoothed by ε: (1−ε) on the true class and ε/K on every class.
+    """
+    hard = torch.nn.functional.one_hot(labels, n_classes).to(weights.dtype)
+    soft = hard * (1 - recipe.label_smoothing) + recipe.label_smoothing / n_classes
+    return soft * weights[:, None]
+
+
+def batch_loss(recipe: Recipe, scores: Tensor, wanted: Tensor) -> Tensor:
     """Return Σ w·l / Σ w of scores (B, K) or (B, R, K), summed over the R heads.
 
-    l is the focal loss −(1−p)^γ log p (10.1109/ICCV.2017.324) against labels smoothed by
-    ε: (1−ε) on the true class and ε/K on every class.
+    `wanted` are weighted `targets` (B, K), whose sum is Σ w. l is the focal loss
+    −(1−p)^γ log p (10.1109/ICCV.2017.324), which is the cross-entropy for γ = 0.
     """
     log_p = torch.log_softmax(scores, dim=-1)
-    n_classes = scores.shape[-1]
-    target = torch.nn.functional.one_hot(labels, n_classes).to(scores.dtype)
-    if recipe.label_smoothing > 0:
-        target = target * (1 - recipe.label_smoothing) + recipe.label_smoothing / n_classes
-    if scores.ndim == 3:
-        target = target[:, None]
     if recipe.focal_gamma > 0:
         log_p = (1 - log_p.exp()).clamp_min(1e-12) ** recipe.focal_gamma * log_p
-    losses = -(target * log_p).sum(-1)
-    if scores.ndim == 3:
-        losses = losses.sum(-1)
-    return (losses * weights).sum() / weights.sum()
+    each = wanted[:, None] if scores.ndim == 3 else wanted
+    return -(each * log_p).sum() / wanted.sum()
