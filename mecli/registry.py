@@ -72,6 +72,11 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
+def names(kind: str) -> tuple[str, ...]:
+    """Return every name that the registry of `kind` knows, in its order."""
+    return tuple(_KINDS[kind])
+
+
 def check_name(kind: str, name: str) -> str:
     """Return `name` if the registry of `kind` knows it, else raise `UnknownName`."""
     if name not in _KINDS[kind]:

@@ -16,6 +16,11 @@ from typer.testing import CliRunner
 
 from mecli import __version__, cli
 from mecli.bench import BenchExtractOptions
+from mecli.commands.bench import bench_extract
+from mecli.commands.evaluate import evaluate
+from mecli.commands.extract import extract
+from mecli.commands.predict import predict
+from mecli.commands.train import train
 from mecli.evaluate import EvaluateOptions
 from mecli.extract import ExtractOptions
 from mecli.predict import PredictOptions
@@ -41,11 +46,11 @@ def run(*arguments: str, **environment: str) -> Any:
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        (cli.extract, ExtractOptions),
-        (cli.train, TrainOptions),
-        (cli.evaluate, EvaluateOptions),
-        (cli.predict, PredictOptions),
-        (cli.bench_extract, BenchExtractOptions),
+        (extract, ExtractOptions),
+        (train, TrainOptions),
+        (evaluate, EvaluateOptions),
+        (predict, PredictOptions),
+        (bench_extract, BenchExtractOptions),
     ],
 )
 def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, options: Any) -> None:
@@ -64,7 +69,7 @@ def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, option
 
 
 def test_every_flag_has_help_and_every_command_an_example() -> None:
-    for command in (cli.extract, cli.train, cli.evaluate, cli.predict, cli.bench_extract):
+    for command in (extract, train, evaluate, predict, bench_extract):
         assert re.search("Example: .*mecli ", command.__doc__ or "")
         for name, hint in get_type_hints(command, include_extras=True).items():
             if name != "return":

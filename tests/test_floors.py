@@ -20,6 +20,7 @@ FLOORS = [
     {"report", "training", "preprocess", "terminal"},
     {"extract", "train", "evaluate", "predict", "synth"},
     {"bench"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 ]

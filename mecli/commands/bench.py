@@ -1,0 +1,42 @@
+"""The command ``bench``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mecli import terminal
+from mecli.commands.flags import Jobs, Json
+
+app = typer.Typer(
+    help="Measure speed on this machine: figures and the share of each stage.",
+    no_args_is_help=True,
+)
+
+
+@app.command("extract")
+def bench_extract(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SOURCE...", help="Where a few videos come from."),
+    ] = None,
+    clips: Annotated[int, typer.Option(help="How many clips to extract.")] = 442,
+    frames: Annotated[int, typer.Option(help="Frames per clip.")] = 70,
+    jobs: Jobs = None,
+    json: Json = False,
+) -> None:
+    """Extract a corpus of the size of MEGC 2019, made from a few videos.
+
+    Example: mecli bench extract sample_data --json
+    """
+    from mecli import bench as verb
+    from mecli.report.clips import figures_text
+
+    options = verb.BenchExtractOptions(clips=clips, frames=frames, jobs=jobs)
+    with terminal.progress("bench extract") as progress:
+        figures = verb.bench_extract(sources or ["sample_data"], options, progress=progress)
+    if json:
+        terminal.show_json(figures)
+    else:
+        terminal.show(figures_text("bench extract", figures))

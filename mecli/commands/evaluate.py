@@ -1,0 +1,62 @@
+"""The command ``evaluate``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mecli import terminal
+from mecli.commands.flags import Json, RunsFolder, known
+
+
+def evaluate(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN|CSV...",
+            help="Run folders, CSV files with clip,subject,corpus,label,prediction, or '-'. "
+            "[default: the newest run]",
+            show_default=False,
+        ),
+    ] = None,
+    folder: RunsFolder = Path("runs"),
+    classes: Annotated[
+        str, typer.Option(help="The class list, as a,b,c, for a CSV without scheme.")
+    ] = "",
+    labels: Annotated[
+        str | None, typer.Option(help=f"Take the class list of: {known('label scheme')}.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Also score by: corpus, subject.")] = None,
+    resamples: Annotated[
+        int, typer.Option(help="Bootstrap resamples over subjects for the intervals.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    json: Json = False,
+) -> None:
+    """Score runs: pooled UF1 and UAR with 95 % intervals over subjects.
+
+    Several runs are compared on the clips they share, by a paired bootstrap.
+
+    Example: mecli evaluate runs/* --json | python -m json.tool
+    """
+    from mecli import evaluate as verb
+    from mecli.report import evaluation as report
+
+    options = verb.EvaluateOptions(
+        runs=folder,
+        classes=tuple(c.strip() for c in classes.split(",")) if classes else (),
+        labels=labels,
+        by=by,
+        resamples=resamples,
+        seed=seed,
+    )
+    result = verb.evaluate(runs or (), options, sys.stdin)
+    for line in result.notes:
+        terminal.note(f"note: {line}")
+    if json:
+        terminal.show_json(report.to_json(result))
+    else:
+        terminal.show(report.to_text(result, sys.stdout))

@@ -1,0 +1,90 @@
+"""The command ``extract``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mecli import terminal
+from mecli.commands.flags import CachePath, CorpusName, Jobs, Json, Timeout, known, leave_if_failed
+
+
+def extract(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Corpus folder, folder class/subject/clip, manifest CSV, video, image folder, "
+            "or '-' for a list of those on stdin.",
+            show_default=False,
+        ),
+    ],
+    cache: CachePath = Path("mecli.h5"),
+    corpus: CorpusName = None,
+    as_published: Annotated[
+        bool,
+        typer.Option("--as-published", help="Leave out the field's corrections of the sheets."),
+    ] = False,
+    landmarks: Annotated[
+        str,
+        typer.Option(
+            help=f"auto or one of: {known('landmarker')}. auto takes face-alignment if its "
+            "weights are there, else embedded."
+        ),
+    ] = "auto",
+    steps: Annotated[int, typer.Option(help="Time steps from onset to offset.")] = 16,
+    temporal: Annotated[
+        str, typer.Option(help=f"One of: {known('temporal normalisation')}.")
+    ] = "uniform",
+    flow: Annotated[str, typer.Option(help=f"One of: {known('flow')}.")] = "dis",
+    jobs: Jobs = None,
+    timeout_s: Timeout = 300.0,
+    retry: Annotated[bool, typer.Option("--retry", help="Try clips again that failed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Throw the old cache away.")] = False,
+    only_list: Annotated[
+        bool, typer.Option("--list", help="Print the clips that would be taken, and stop.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Turn faces into aligned ROI clips and flow, in the cache.
+
+    Clips that are in the cache already and unchanged are left alone.
+
+    A manifest has the columns path,subject,onset,apex,offset,label,fps (only path is
+    required; frames count from 0).
+
+    Example: mecli extract casme2/ --list --json | head
+    """
+    from mecli import extract as verb
+    from mecli.report import clips as report
+
+    options = verb.ExtractOptions(
+        corpus=corpus,
+        as_published=as_published,
+        landmarks=landmarks,
+        steps=steps,
+        temporal=temporal,
+        flow=flow,
+        jobs=jobs,
+        timeout_s=timeout_s,
+        retry=retry,
+        force=force,
+    )
+    if only_list:
+        found = verb.list_clips(sources, options)
+        if json:
+            terminal.show_json_lines(map(report.clip_json, found.clips))
+        else:
+            terminal.show(report.clips_text(found.clips, sys.stdout))
+        leave_if_failed(found.failures)
+        return
+    with terminal.progress("extract") as progress:
+        summary = verb.extract(sources, cache, options, progress=progress)
+    if json:
+        terminal.show_json(summary.as_json())
+    else:
+        terminal.show(report.summary_text(summary.as_json()))
+    leave_if_failed(summary.failures)

@@ -1,0 +1,41 @@
+"""Flags that several commands share, worded once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mecli import registry, terminal
+from mecli.errors import InputError
+
+
+def known(kind: str) -> str:
+    """Return the registered names of `kind` for a help text."""
+    return ", ".join(registry.names(kind))
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+CachePath = Annotated[
+    Path, typer.Option("--cache", "-o", envvar="MECLI_CACHE", help="The HDF5 cache.")
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", help="Worker processes; 0 is this one. [default: all cores]"),
+]
+RunsFolder = Annotated[Path, typer.Option("--runs", envvar="MECLI_RUNS", help="Where runs are.")]
+Timeout = Annotated[float, typer.Option("--timeout", help="Longest time for one clip, seconds.")]
+CorpusName = Annotated[
+    str | None, typer.Option(help=f"Read every source as one of: {known('corpus')}.")
+]
+
+
+def leave_if_failed(failures: Mapping[str, str]) -> None:
+    """List `failures` on stderr and leave with the exit code of bad input, if there are any."""
+    if failures:
+        from mecli.report.clips import failures_text
+
+        terminal.note(failures_text(failures))
+        raise typer.Exit(InputError.exit_code)

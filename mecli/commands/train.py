@@ -1,0 +1,101 @@
+"""The command ``train``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mecli import terminal
+from mecli.commands.flags import Jobs, Json, RunsFolder, known
+
+
+def train(
+    caches: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--cache", "-c", envvar="MECLI_CACHE", help="The HDF5 cache; may be given repeatedly."
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option(help=f"One of: {known('model')}.")] = "roi-flow-lstm",
+    protocol: Annotated[str, typer.Option(help=f"One of: {known('protocol')}.")] = "loso",
+    labels: Annotated[
+        str,
+        typer.Option(help=f"One of: {known('label scheme')}; or a CSV with columns label,class."),
+    ] = "megc2019",
+    epochs: Annotated[int | None, typer.Option(help="[default: the model's own]")] = None,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    seeds: Annotated[int, typer.Option(help="How many seeds to repeat everything with.")] = 1,
+    k: Annotated[int, typer.Option(help="Folds of kfold.")] = 5,
+    share: Annotated[float, typer.Option(help="Share of subjects that holdout tests.")] = 0.2,
+    preset: Annotated[
+        str | None, typer.Option(help="A named set of the model's options, such as paper.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", help="A model option as name=value; may be given repeatedly."),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="auto, pool, stacked or sequential.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    selection: Annotated[
+        str, typer.Option(help="Which epoch counts: last (honest and the default).")
+    ] = "last",
+    final: Annotated[
+        bool, typer.Option(help="Also fit a checkpoint on all clips, for predict.")
+    ] = True,
+    keep_weights: Annotated[bool, typer.Option(help="Keep the weights of every fold.")] = True,
+    jobs: Jobs = None,
+    folder: RunsFolder = Path("runs"),
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this run; finished folds stay.")
+    ] = None,
+    options_file: Annotated[
+        Path | None,
+        typer.Option("--options", help="Take all options from a run's options.json instead."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Train a model, every fold from scratch; the held-out subject decides nothing.
+
+    Writes a run folder with held-out scores per clip, weights and a final checkpoint.
+
+    Example: mecli train --protocol loso --model cnn-lstm --set input=flow
+    """
+    from mecli import train as verb
+    from mecli.report import runs as report
+
+    with terminal.progress("train") as progress:
+        if resume is not None:
+            result = verb.resume(resume, progress, jobs)
+        elif options_file is not None:
+            result = verb.train(verb.read_options(options_file), progress)
+        else:
+            options = verb.TrainOptions(
+                caches=tuple(caches or [Path("mecli.h5")]),
+                model=model,
+                preset=preset,
+                model_options=verb.parse_settings(settings or []),
+                protocol=protocol,
+                labels=labels,
+                k=k,
+                share=share,
+                epochs=epochs,
+                seed=seed,
+                seeds=seeds,
+                engine=engine,
+                jobs=jobs,
+                precision=precision,
+                selection=selection,
+                final=final,
+                keep_weights=keep_weights,
+                runs=folder,
+            )
+            result = verb.train(options, progress)
+    for line in result.warnings:
+        terminal.note(f"warning: {line}")
+    if json:
+        terminal.show_json(result.as_json())
+    else:
+        terminal.show(report.train_text(result.as_json(), sys.stdout))
