@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,12 +15,12 @@ from mecli.video import probe, read_frames
 if TYPE_CHECKING:
     from pathlib import Path
 
-TINY = {"size": (160, 176), "fps": 25.0, "jobs": 0}
+TINY: dict[str, Any] = {"size": (160, 176), "fps": 25.0, "jobs": 0}
 
 
 def test_a_corpus_reads_back_with_its_truth(tmp_path: Path) -> None:
     told = []
-    options = SynthOptions(subjects=1, clips=1, distractors=0.5, truth=True, **TINY)  # type: ignore[arg-type]
+    options = SynthOptions(subjects=1, clips=1, distractors=0.5, truth=True, **TINY)
     summary = synth(tmp_path / "out", options, progress=lambda *a: told.append(a))
     assert summary.failures == {}
     assert summary.clips == 2
@@ -50,7 +50,7 @@ def test_a_corpus_reads_back_with_its_truth(tmp_path: Path) -> None:
 def test_pairs_are_two_images_with_the_apex_second(tmp_path: Path) -> None:
     options = SynthOptions(
         subjects=1, clips=2, pairs_only=True, distractors=0.4, truth=True, **TINY
-    )  # type: ignore[arg-type]
+    )
     synth(tmp_path, options)
     clips = Synth().read(tmp_path)
     assert all(isinstance(c.frames, tuple) and len(c.frames) == 2 for c in clips)
@@ -60,7 +60,7 @@ def test_pairs_are_two_images_with_the_apex_second(tmp_path: Path) -> None:
 
 
 def test_shards_hold_all_pairs(tmp_path: Path) -> None:
-    options = SynthOptions(subjects=2, clips=1, pairs_only=True, codec="npz", distractors=0, **TINY)  # type: ignore[arg-type]
+    options = SynthOptions(subjects=2, clips=1, pairs_only=True, codec="npz", distractors=0, **TINY)
     synth(tmp_path, options)
     with np.load(tmp_path / "pairs" / "pairs-00000.npz") as shard:
         assert shard["onset"].shape == shard["apex"].shape == (2, 176, 160, 3)
@@ -70,7 +70,7 @@ def test_shards_hold_all_pairs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("codec", ["png", "h264"])
 def test_casme2_layout_is_read_as_casme2(tmp_path: Path, codec: str) -> None:
-    options = SynthOptions(subjects=1, clips=1, format="casme2", codec=codec, distractors=0, **TINY)  # type: ignore[arg-type]
+    options = SynthOptions(subjects=1, clips=1, format="casme2", codec=codec, distractors=0, **TINY)
     synth(tmp_path, options)
     clips = load("corpus", "casme2")().read(tmp_path)
     assert [(c.subject, c.name) for c in clips] == [("sub01", "EP01_01")]
@@ -78,7 +78,7 @@ def test_casme2_layout_is_read_as_casme2(tmp_path: Path, codec: str) -> None:
 
 
 def test_the_same_seeds_give_the_same_frames(tmp_path: Path) -> None:
-    options = SynthOptions(subjects=1, clips=1, pairs_only=True, distractors=0, **TINY)  # type: ignore[arg-type]
+    options = SynthOptions(subjects=1, clips=1, pairs_only=True, distractors=0, **TINY)
     for name in "ab":
         synth(tmp_path / name, options)
     one, two = (sorted((tmp_path / n / "clips").rglob("*.png")) for n in "ab")
@@ -105,7 +105,7 @@ def test_long_clips_have_a_row_per_event() -> None:
 
 @pytest.mark.slow
 def test_a_long_clip_is_annotated_once_per_event(tmp_path: Path) -> None:
-    options = SynthOptions(subjects=1, clips=1, distractors=0, long=1, long_s=4, **TINY)  # type: ignore[arg-type]
+    options = SynthOptions(subjects=1, clips=1, distractors=0, long=1, long_s=4, **TINY)
     synth(tmp_path, options)
     rows = (tmp_path / "annotation.csv").read_text().splitlines()
     assert sum("long01" in row for row in rows) == 3
@@ -122,7 +122,7 @@ def test_a_full_folder_is_left_alone_unless_forced(tmp_path: Path) -> None:
 
 def test_a_clip_that_fails_is_named_and_left_out(tmp_path: Path) -> None:
     (tmp_path / "clips").write_text("in the way")
-    options = SynthOptions(subjects=1, clips=1, distractors=0, force=True, **TINY)  # type: ignore[arg-type]
+    options = SynthOptions(subjects=1, clips=1, distractors=0, force=True, **TINY)
     summary = synth(tmp_path, options)
     assert list(summary.failures) == ["s01_01"]
     assert summary.clips == 0
@@ -150,6 +150,6 @@ def test_a_clip_that_fails_is_named_and_left_out(tmp_path: Path) -> None:
         ({"pairs_only": True, "long": 1}, "exclude each other"),
     ],
 )  # fmt: skip
-def test_options_that_make_no_sense_are_refused(told: dict[str, object], match: str) -> None:
+def test_options_that_make_no_sense_are_refused(told: dict[str, Any], match: str) -> None:
     with pytest.raises(UsageError, match=match):
-        SynthOptions(**told)  # type: ignore[arg-type]
+        SynthOptions(**told)

@@ -22,6 +22,7 @@ from mecli.synthesis.truth import flow_truth, landmarks
 from mecli.synthesis.visibility import sky, visibility
 
 SMALL = (176, 160)
+SIZE = (352, 320)
 
 
 @lru_cache(maxsize=1)
@@ -211,14 +212,14 @@ def test_pairs_are_the_same_for_the_same_seeds() -> None:
 
 @pytest.mark.slow
 def test_rendered_motion_is_the_true_flow() -> None:
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     seen, true = [], []
     for pair in some_pairs():
         if "45" in pair.aus:
             continue
         assert pair.flow is not None
         grey = [cv2.cvtColor(im, cv2.COLOR_RGB2GRAY) for im in (pair.onset, pair.apex)]
-        found = dis.calc(grey[0], grey[1], None)
+        found = dis.calc(grey[0], grey[1], np.zeros((*SIZE, 2), np.float32))
         hull = cv2.convexHull(pair.landmarks.astype(np.int32))
         face = cv2.fillConvexPoly(np.zeros(grey[0].shape, np.uint8), hull, 1).astype(bool)
         size = np.hypot(*np.moveaxis(pair.flow, -1, 0))
@@ -258,7 +259,7 @@ def test_a_film_agrees_with_full_renderings() -> None:
         state = state_at(curves, position, quiet.rest)
         layer, _ = draw(actor, state, quiet.rest, quiet.light, quiet.camera.scaled(2), big)
         full = expose(quiet, cv2.resize(layer, SMALL[::-1], interpolation=cv2.INTER_AREA), 1, rng)
-        error = np.mean((full.astype(float) - frame) ** 2)
+        error = float(np.mean((full.astype(float) - frame) ** 2))
         assert 10 * np.log10(255**2 / max(error, 1e-9)) > 36
     assert position + 1 == plan.frames
 

@@ -111,3 +111,15 @@ def furrow(line: NDArray[np.float32], width_mm: float, depth: float) -> Floats:
     wide = cv2.GaussianBlur(image, (0, 0), 2.6 * sigma) * sigma
     window[:] = (0.75 * wide - thin) * (2.2 * depth)
     return total
+
+
+def look_up(sheet: NDArray[Any], column: Floats, row: Floats) -> NDArray[Any]:
+    """Return `sheet` (H, W, C) at M places, `column` and `row` (M, 1) px, as (M, C)."""
+    # Folded, for cv2 limits an image to 32767 rows.
+    count, width = len(column), 256
+    x = np.zeros((-(-count // width), width), np.float32)
+    y = np.zeros_like(x)
+    x.ravel()[:count] = column[:, 0]
+    y.ravel()[:count] = row[:, 0]
+    found = cv2.remap(sheet, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return found.reshape(-1, found.shape[2])[:count]

@@ -10,8 +10,8 @@ from scipy.sparse import csr_array
 
 from mecli.synthesis.camera import project
 from mecli.synthesis.head import EYE_CENTRE, LASH, SKIN, TEETH, TONGUE, load_head, normals
-from mecli.synthesis.raster import interpolate, rasterise
-from mecli.synthesis.render import Actor, Lit, State, folds, light_up, paint, surface
+from mecli.synthesis.raster import rasterise
+from mecli.synthesis.render import Actor, Lit, Patch, State, folds, light_up, paint, surface
 from mecli.synthesis.scene import Scene, expose
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SCALE = 2
 """Renderings are made at twice the size of the frames, for smooth edges."""
+_PATCH_SCALE = 1.5
 _COARSE = 2
 """Motion is followed on a grid this much coarser than the frames."""
 
@@ -49,20 +50,6 @@ class Key(NamedTuple):
     folds: Floats
 
 
-class Patch(NamedTuple):
-    """A region that is rendered in every frame."""
-
-    solid: NDArray[np.int64]
-    """Triangles, with those around that may hide what the region shows."""
-    lashes: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    """Vertices of the head."""
-    skin: NDArray[np.int64]
-    """(T', 3) triangles that give the vertices their normals."""
-    cover: Floats
-    """(N',) 1 in the middle, 0 at the rim."""
-
-
 def make_patch(actor: Actor, name: str) -> Patch:
     """Return the region called eyes or mouth."""
     head = load_head()
@@ -76,7 +63,7 @@ def make_patch(actor: Actor, name: str) -> Patch:
     behind = head.mouth_interior | (head.vertex_part == TEETH) | (head.vertex_part == TONGUE)
     radius[: len(place)][behind & (place[:, 1] > np.where(place[:, 2] < 80, 652, 666))] = 9.0
     cover = np.clip((1.0 - radius) / 0.3, 0, 1)
-    chosen = (radius < 1.45)[actor.faces].any(1)
+    chosen = (radius < (1.45 if name == "mouth" else 1.1))[actor.faces].any(1)
     lashes = np.flatnonzero(chosen & (actor.part == LASH))
     rows = np.unique(actor.faces[chosen])
     skin = actor.faces[chosen & (actor.part == SKIN)]
@@ -143,21 +130,19 @@ def lay(
     corner = xy[patch.rows][patch.cover[patch.rows] > 0]
     low = np.maximum(np.floor(corner.min(0)).astype(int) - 1, 0)
     high = np.minimum(np.ceil(corner.max(0)).astype(int) + 2, scene.size[::-1])
-    width, height = (int(v) for v in high - low)
-    if width <= 0 or height <= 0:
+    if (high <= low).any():
         return
-    inner = (xy - low + 0.5) * SCALE - 0.5
-    size = (height * SCALE, width * SCALE)
+    # Even sizes, so that the rendering is half as large again to the pixel.
+    width, height = (int(v + v % 2) for v in high - low)
+    inner = (xy - low + 0.5) * _PATCH_SCALE - 0.5
+    size = (round(height * _PATCH_SCALE), round(width * _PATCH_SCALE))
     light = light_up(actor, normals(points, patch.skin), scene.light, patch.rows)
-    layer, seen = paint(
-        actor, points, Lit(light, fold), scene.light, inner.astype(np.float32), size,
-        patch.solid, patch.lashes,
-    )  # fmt: skip
-    weight = np.zeros(size[0] * size[1], np.float32)
-    weight[seen.pixel] = interpolate(patch.cover[:, None], actor.faces, seen)[:, 0]
-    layer *= weight.reshape(size)[..., None]
+    layer, _ = paint(
+        actor, points, Lit(light, fold), scene.light, inner.astype(np.float32), size, patch
+    )
     small = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA)
     window = image[low[1] : high[1], low[0] : high[0]]
+    small = small[: window.shape[0], : window.shape[1]]
     window *= 1 - small[..., 3:]
     window += small
 

@@ -78,7 +78,7 @@ def paint_hair(looks: Looks, rng: Generator) -> Hair:
         float(rng.uniform(705, 735)),
         float(rng.uniform(0, 1.2)),
     )
-    shaved = looks.male and rng.random() < 0.18
+    shaved = looks.male and not long and rng.random() < 0.18
     cut = (0.5, 0.5) if shaved else (float(rng.uniform(4, 16)), float(rng.uniform(1.5, 7)))
     ragged = noise(rng, 2.5, 3.0) * (1.2 if shaved else 2.6) + noise(rng, 8) * 1.2
     fringe = float(rng.uniform(0, 26)) if rng.random() < 0.3 and not shaved else 0.0

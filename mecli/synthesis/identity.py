@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[Any]
 
+_LIDS = (((37, 38), (41, 40)), ((43, 44), (47, 46)))
+"""Landmarks of upper and lower lid, image left first."""
 _FACE_SHAPES = ("diamond", "invertedtriangular", "oval", "rectangular", "round", "square",
                 "triangular")  # fmt: skip
 
@@ -65,7 +67,7 @@ def make_subject(seed: int) -> Subject:
         for side in (-1, 1)
     ])  # fmt: skip
     return Subject(
-        seed, vertices, _own_units(rng), _own_gain(rng), eyes.astype(np.float32),
+        seed, vertices, _own_units(vertices, rng), _own_gain(rng), eyes.astype(np.float32),
         Looks(male, age, tone, seed),
     )  # fmt: skip
 
@@ -126,9 +128,10 @@ def _centred(vertices: Floats, neutral: Floats) -> Floats:
     return np.asarray((vertices - ours.mean(0)) * scale + theirs.mean(0), np.float32)
 
 
-def _own_units(rng: Generator) -> Floats:
+def _own_units(vertices: Floats, rng: Generator) -> Floats:
     """Vary the expression units: smooth gain and turn of the offsets over the face."""
     head = load_head()
+    neutral = (head.vertices, vertices)
     skin = np.flatnonzero(head.vertex_part == SKIN)
     places = head.vertices[rng.choice(skin[head.vertices[skin, 2] > 60], 10, replace=False)]
     distance = ((head.vertices[:, None] - places[None]) ** 2).sum(-1)
@@ -141,6 +144,14 @@ def _own_units(rng: Generator) -> Floats:
     units[..., 0] = head.units[..., 0] * cos - head.units[..., 1] * sin
     units[..., 1] = head.units[..., 0] * sin + head.units[..., 1] * cos
     units[..., 2] = head.units[..., 2] * gain
+    # Lids must meet: what opens and shuts the eye stays as it is, to the size of the eye.
+    for name, at in head.unit_names.items():
+        if name.startswith(("eyeBlink", "eyeLook")):
+            units[at] = head.units[at]
+        if name.startswith("eyeBlink"):
+            upper, lower = (list(lid) for lid in _LIDS["Left" in name])
+            gaps = [v[head.landmarks[upper], 1] - v[head.landmarks[lower], 1] for v in neutral]
+            units[at] *= np.clip(gaps[1].mean() / gaps[0].mean(), 0.4, 1.2)
     rigid = head.vertex_part == EYE
     units[:, rigid] = head.units[:, rigid]
     return units

@@ -89,3 +89,9 @@ def highlights(normal: Floats, light: Light, rows: NDArray[np.int64]) -> Floats:
         total += colour.mean() * seen * (0.75 * shine**3 + 0.25 * shine)
     fresnel = 1 + 1.5 * (1 - np.clip(normal[:, 2], 0, 1)) ** 3
     return (total * fresnel).astype(np.float32)
+
+
+def unshadowed(normal: Floats, light: Light) -> Floats:
+    """Return diffuse light (N, 3) for unit normals (N, 3) that nothing stands in front of."""
+    directions = load_head().directions
+    return np.asarray(np.clip(normal @ directions.T, 0, None) @ light.radiance, np.float32)

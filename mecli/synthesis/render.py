@@ -11,12 +11,13 @@ import numpy as np
 from mecli.synthesis import chart
 from mecli.synthesis.camera import place, project, rotation
 from mecli.synthesis.curtain import Curtain, make_curtain
+from mecli.synthesis.features import paint_eyes, paint_lashes, paint_mouth
 from mecli.synthesis.hair import hairline
-from mecli.synthesis.head import EYE, LASH, SKIN, TEETH, TONGUE, load_head, normals
-from mecli.synthesis.light import highlights, irradiance
+from mecli.synthesis.head import EYE, LASH, SKIN, TONGUE, load_head, normals
+from mecli.synthesis.light import highlights, irradiance, unshadowed
 from mecli.synthesis.outfit import Outfit, make_outfit
 from mecli.synthesis.raster import Fragments, interpolate, rasterise
-from mecli.synthesis.skin import Skin, linear, paint_skin
+from mecli.synthesis.skin import Skin, paint_skin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,6 +140,20 @@ def surface(
     return turned, np.asarray(normal @ rotation(*state.pose[:3]).T, np.float32)
 
 
+class Patch(NamedTuple):
+    """A region of the face that can be rendered by itself."""
+
+    solid: NDArray[np.int64]
+    """Triangles, with those around that may hide what the region shows."""
+    lashes: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    """Vertices of the head."""
+    skin: NDArray[np.int64]
+    """(T', 3) triangles that give the vertices their normals."""
+    cover: Floats
+    """(N',) 1 in the middle, 0 at the rim."""
+
+
 class Lit(NamedTuple):
     """How a surface is lit and folded at one moment."""
 
@@ -162,20 +177,35 @@ def draw(
 
 def paint(
     actor: Actor, points: Floats, lit: Lit, light: Light, xy: Floats, size: tuple[int, int],
-    solid: NDArray[np.int64] | None = None, lashes: NDArray[np.int64] | None = None,
+    patch: Patch | None = None,
 ) -> tuple[Floats, Fragments]:  # fmt: skip
-    """Return layer and fragments of posed points seen at `xy`; all triangles or those given."""
-    seen = _rasterised(xy, points, actor, actor.solid if solid is None else solid, size)
+    """Return layer and fragments of posed points seen at `xy`: all of them or those of a patch.
+
+    A patch fades out towards its rim.
+    """
+    seen = _rasterised(xy, points, actor, patch.solid if patch else actor.solid, size)
     layer = np.zeros((size[0] * size[1], 4), np.float32)
+    if patch is not None:
+        seen, cover = _within(patch, actor, seen)
     colour = np.empty((len(seen.pixel), 4), np.float32)
     colour[:, :3] = shade(actor, seen, points, lit, light)
     colour[:, 3] = 1
     layer[seen.pixel] = colour
     # Lashes are thin: they darken what is behind them.
-    thin = actor.lashes if lashes is None else lashes
+    thin = patch.lashes if patch else actor.lashes
     if len(thin):
-        _lashes(layer, actor, _rasterised(xy, points, actor, thin, size))
+        paint_lashes(layer, actor, _rasterised(xy, points, actor, thin, size))
+    if patch is not None:
+        layer[seen.pixel] *= cover
     return layer.reshape(*size, 4), seen
+
+
+def _within(patch: Patch, actor: Actor, seen: Fragments) -> tuple[Fragments, Floats]:
+    """Return the fragments that a patch covers at all, and how much (M, 1)."""
+    cover = interpolate(patch.cover[:, None], actor.faces, seen)
+    kept = np.flatnonzero(cover[:, 0] > 1e-3)
+    some = Fragments(seen.pixel[kept], seen.triangle[kept], seen.weight[:, kept])
+    return some, cover[kept]
 
 
 def _rasterised(
@@ -183,15 +213,6 @@ def _rasterised(
 ) -> Fragments:
     some = rasterise(xy, points[:, 2], actor.faces[rows], size)
     return some._replace(triangle=rows[some.triangle])
-
-
-def _lashes(layer: Floats, actor: Actor, fragments: Fragments) -> None:
-    if not len(fragments.pixel):
-        return
-    at = interpolate(load_head().lash, actor.faces, fragments)
-    strand = 0.5 + 0.5 * np.sin(at[:, 0] * 1024 * 2.4)
-    cover = (0.3 + 0.7 * strand) * np.clip(at[:, 1], 0, 1) * actor.outfit.lash
-    layer[fragments.pixel, :3] *= (1 - cover)[:, None]
 
 
 def light_up(
@@ -216,7 +237,7 @@ def light_up(
     out[chosen, 6] = (upward * towards).sum(1)
     out[chosen, 7] = highlights(own, light, chosen)
     if len(hanging) and rows is None:
-        out[count:, 2:5] = actor.curtain.occlusion[:, None] * _simple(hanging, light)
+        out[count:, 2:5] = actor.curtain.occlusion[:, None] * unshadowed(hanging, light)
     return out
 
 
@@ -226,24 +247,19 @@ def shade(actor: Actor, fragments: Fragments, points: Floats, lit: Lit, light: L
     part = actor.part[fragments.triangle]
     colour = _skin_colour(actor, lit.folds, value)
     actor.outfit.dress(colour, value, actor, fragments, part)
-    _mouth(colour, value, actor, fragments, part)
-    _eyes(colour, value, actor, fragments, part, points, light)
+    paint_mouth(colour, value, actor, fragments, part)
+    paint_eyes(colour, value, actor, fragments, part, points, light)
     np.clip(colour, 0, 1, out=colour)
     colour *= 4095
     return np.take(_GAMMA, colour.astype(np.int32))
 
 
-def _simple(normal: Floats, light: Light) -> Floats:
-    directions = load_head().directions
-    return np.asarray(np.clip(normal @ directions.T, 0, None) @ light.radiance, np.float32)
-
-
 def _skin_colour(actor: Actor, fold: Floats, value: Floats) -> Floats:
     """Return linear colours (M, 3) of the skin sheet under its light."""
     column, row = value[:, :1], value[:, 1:2]
-    albedo = _remap(actor.skin.albedo, column, row)
-    relief = _remap(actor.skin.relief, column, row).astype(np.float32)
-    crease = _remap(fold, (column + 0.5) / 2 - 0.5, (row + 0.5) / 2 - 0.5)
+    albedo = chart.look_up(actor.skin.albedo, column, row)
+    relief = chart.look_up(actor.skin.relief, column, row).astype(np.float32)
+    crease = chart.look_up(fold, (column + 0.5) / 2 - 0.5, (row + 0.5) / 2 - 0.5)
     sideways = (relief[:, 0] - 128) / 64 + crease[:, 0]
     upwards = (relief[:, 1] - 128) / 64 + crease[:, 1]
     bend = -(sideways * value[:, 5] + upwards * value[:, 6])
@@ -253,17 +269,6 @@ def _skin_colour(actor: Actor, fold: Floats, value: Floats) -> Floats:
     albedo *= crease[:, 2:]
     albedo += np.float32(0.17) * shine[:, None]
     return albedo
-
-
-def _remap(sheet: NDArray[Any], column: Floats, row: Floats) -> NDArray[Any]:
-    """Look up `sheet` at M places; folded, for cv2 limits an image to 32767 rows."""
-    count, width = len(column), 256
-    x = np.zeros((-(-count // width), width), np.float32)
-    y = np.zeros_like(x)
-    x.ravel()[:count] = column[:, 0]
-    y.ravel()[:count] = row[:, 0]
-    found = cv2.remap(sheet, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return found.reshape(-1, found.shape[2])[:count]
 
 
 def folds(actor: Actor, creases: Mapping[str, tuple[float, float]]) -> Floats:
@@ -283,57 +288,3 @@ def folds(actor: Actor, creases: Mapping[str, tuple[float, float]]) -> Floats:
     out[..., 1] = -cv2.Sobel(total, cv2.CV_32F, 0, 1, ksize=3) * step
     out[..., 2] = np.exp(np.minimum(total, 0) * 0.9)
     return out
-
-
-def _mouth(
-    colour: Floats, value: Floats, actor: Actor, fragments: Fragments, part: NDArray[np.int8]
-) -> None:
-    lit = value[:, 2:5]
-    teeth = part == TEETH
-    colour[teeth] = lit[teeth] * actor.outfit.teeth
-    tongue = part == TONGUE
-    colour[tongue] = lit[tongue] * np.array([0.35, 0.1, 0.09], np.float32)
-    deep = actor.deep[fragments.triangle] & (part == SKIN)
-    colour[deep] = lit[deep] * np.array([0.16, 0.04, 0.035], np.float32)
-
-
-def _eyes(
-    colour: Floats, value: Floats, actor: Actor, fragments: Fragments, part: NDArray[np.int8],
-    points: Floats, light: Light,
-) -> None:  # fmt: skip
-    chosen = np.flatnonzero(part == EYE)
-    if not len(chosen):
-        return
-    subject, head = actor.subject, load_head()
-    some = Fragments(
-        fragments.pixel[chosen], fragments.triangle[chosen], fragments.weight[:, chosen]
-    )
-    side = (head.vertices[:, 0] > 0).astype(int)
-    local = subject.vertices - subject.eyes[side]
-    now = points[: len(head.vertices)] - _eye_centres(actor, points)[side]
-    both = np.concatenate([local, now], 1)
-    both = np.concatenate([both, np.zeros((len(points) - len(local), 6), np.float32)])
-    at = interpolate(both.astype(np.float32), actor.faces, some)
-    radius = np.maximum(np.linalg.norm(at[:, :3], axis=1, keepdims=True), 1e-3)
-    iris = _remap(
-        actor.outfit.eye, 64 + at[:, :1] / radius * 13 * 5.0, 64 - at[:, 1:2] / radius * 13 * 5.0
-    )
-    normal = at[:, 3:] / np.maximum(np.linalg.norm(at[:, 3:], axis=1, keepdims=True), 1e-3)
-    lid = 1 - 0.6 * np.clip((at[:, 4:5] - 0.5) / 6.0, 0, 1)
-    lit = 0.35 * value[chosen, 2:5] + 0.62 * _simple(normal * 0.5 + (0, 0, 0.5), light)
-    lit = np.clip(lit, 0, 1.6) * lid
-    glint = np.zeros(len(chosen), np.float32)
-    view = np.array([0, 0, 1], np.float32)
-    for lamp, shade_of in zip(light.lamps, light.lamp_colour, strict=True):
-        half = (lamp + view) / np.linalg.norm(lamp + view)
-        glint += shade_of.mean() * np.clip(normal @ half, 0, 1) ** 260
-    colour[chosen] = linear(iris) * lit + 0.75 * glint[:, None]
-
-
-def _eye_centres(actor: Actor, points: Floats) -> Floats:
-    head = load_head()
-    eye = head.vertex_part == EYE
-    return np.stack([
-        points[: len(head.vertices)][eye & (np.sign(head.vertices[:, 0]) == side)].mean(0)
-        for side in (-1, 1)
-    ]).astype(np.float32)  # fmt: skip

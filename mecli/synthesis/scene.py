@@ -73,12 +73,12 @@ def _noise(rng: Generator) -> tuple[float, float]:
 def _background(size: tuple[int, int], rng: Generator) -> Floats:
     """Paint a wall with texture, a gradient, and sometimes out-of-focus things on it."""
     height, width = size
-    colour = np.clip(rng.uniform(50, 220) + rng.normal(0, 12, 3), 20, 240)
+    colour = np.clip(rng.uniform(50, 220) + rng.normal(0, 7, 3), 20, 240)
     image: Floats = np.zeros((height, width, 3), np.float32) + colour.astype(np.float32)
     for _ in range(int(rng.integers(0, 7))):
         x, y = rng.uniform(0, width), rng.uniform(0, height)
         w, h = rng.uniform(0.05, 0.35, 2) * (width, height)
-        tint = np.clip(colour + rng.normal(0, 30) + rng.normal(0, 14, 3), 5, 250)
+        tint = np.clip(colour + rng.normal(0, 30) + rng.normal(0, 8, 3), 5, 250)
         corners = tuple(int(v) for v in (x - w, y - h)), tuple(int(v) for v in (x + w, y + h))
         cv2.rectangle(image, *corners, tint.tolist(), -1)
     image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(2, 9))), np.float32)
@@ -86,7 +86,8 @@ def _background(size: tuple[int, int], rng: Generator) -> Floats:
     for cell in (2.0, 5.0, 14.0, 60.0):
         shape = (int(height / cell) + 3, int(width / cell) + 3)
         coarse = rng.standard_normal(shape, dtype=np.float32)
-        texture += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        fine = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        texture += fine * np.float32(rng.uniform(0.2, 1.3))
     image *= 1 + np.float32(rng.uniform(0.02, 0.06)) * texture[..., None]
     slope = rng.normal(0, 0.12, 2)
     across = np.linspace(-slope[0], slope[0], width, dtype=np.float32) / 2

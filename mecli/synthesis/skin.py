@@ -57,7 +57,7 @@ def tone_colour(tone: float, rng: Generator) -> Floats:
     at = np.clip(tone, 0, 1) * (len(_TONES) - 1)
     low = min(int(at), len(_TONES) - 2)
     srgb = _TONES[low] + (at - low) * (_TONES[low + 1] - _TONES[low])
-    return linear(srgb * (1 + rng.normal(0, 0.02, 3)) + rng.normal(0, 2.5, 3)).astype(np.float32)
+    return linear(srgb * (1 + rng.normal(0, 0.022, 3))).astype(np.float32)
 
 
 def paint_skin(looks: Looks) -> Skin:
@@ -174,7 +174,7 @@ def _beard(looks: Looks, hair: Hair, rng: Generator) -> Floats:
     grain = smoothstep(noise(rng, 0.55, 1.6), -0.2, 1.4)
     if kind < 0.6:
         return np.asarray(where * (rng.uniform(0.05, 0.22) + rng.uniform(0, 0.3) * grain), "f4")
-    return np.asarray(where * np.clip(rng.uniform(0.45, 0.7) + 0.5 * grain, 0, 0.93), "f4")
+    return np.asarray(where * np.clip(rng.uniform(0.25, 0.5) + 0.6 * grain, 0, 0.9), "f4")
 
 
 def _slopes(height: Floats, gloss: Floats) -> NDArray[np.uint8]:
