@@ -35,59 +35,6 @@ class LabelTable:
     """clip id → reason."""
 
 
-MEGC2019_CLASSES = ("negative", "positive", "surprise")
-_MEGC2019 = {
-    "repression": "negative",
-    "anger": "negative",
-    "contempt": "negative",
-    "disgust": "negative",
-    "fear": "negative",
-    "sadness": "negative",
-    "negative": "negative",
-    "happiness": "positive",
-    "positive": "positive",
-    "surprise": "surprise",
-}
-# The organisers' list holds only these two emotions of CASME II as negative, and leaves
-# out two of its disgust clips (See et al., FG 2019, 10.1109/FG.2019.8756611).
-_CASME2_NEGATIVE = {"disgust", "repression"}
-_CASME2_UNLISTED = {"casme2/sub04/EP12_01f", "casme2/sub05/EP09_05f"}
-
-
-def megc2019(annotations: Iterable[Annotation]) -> LabelTable:
-    """Three classes of the MEGC 2019 composite (See et al., 10.1109/FG.2019.8756611)."""
-    index, excluded = {}, {}
-    for a in annotations:
-        if a.labels.get("megc2019") in MEGC2019_CLASSES:
-            # A table of the organisers' own: its classes and its membership are theirs.
-            index[a.clip_id] = MEGC2019_CLASSES.index(a.labels["megc2019"])
-            continue
-        emotion = a.labels.get("emotion", "").strip().casefold()
-        name = _MEGC2019.get(emotion)
-        if a.corpus == "casme2" and name == "negative" and emotion not in _CASME2_NEGATIVE:
-            excluded[a.clip_id] = f"emotion '{emotion}' of CASME II is not in MEGC 2019"
-        elif a.clip_id in _CASME2_UNLISTED:
-            excluded[a.clip_id] = "not in the official MEGC 2019 list"
-        elif name is None:
-            excluded[a.clip_id] = f"emotion '{emotion or 'unknown'}' is no class of megc2019"
-        else:
-            index[a.clip_id] = MEGC2019_CLASSES.index(name)
-    return LabelTable("megc2019", MEGC2019_CLASSES, index, excluded)
-
-
-def emotion(annotations: Iterable[Annotation]) -> LabelTable:
-    """Return the corpus's own emotion words, lower case, in alphabetical order."""
-    named, excluded = {}, {}
-    for a in annotations:
-        word = a.labels.get("emotion", "").strip().casefold()
-        if word:
-            named[a.clip_id] = word
-        else:
-            excluded[a.clip_id] = "no emotion given"
-    classes = tuple(sorted(set(named.values())))
-    return LabelTable("emotion", classes, {c: classes.index(w) for c, w in named.items()}, excluded)
-
-
 def from_csv(path: Path, annotations: Iterable[Annotation]) -> LabelTable:
     """Read ``label,class`` (own emotion word → class) or ``clip,class`` rows from `path`.
 

@@ -50,8 +50,10 @@ TEMPORAL: Mapping[str, str] = {
 }
 
 SCHEMES: Mapping[str, str] = {
-    "megc2019": "mecli.labels:megc2019",
-    "emotion": "mecli.labels:emotion",
+    "megc2019": "mecli.schemes.megc2019:megc2019",
+    "megc2018": "mecli.schemes.megc2018:megc2018",
+    "emotion5": "mecli.schemes.emotion5:emotion5",
+    "emotion": "mecli.schemes.emotion:emotion",
 }
 
 PROTOCOLS: Mapping[str, str] = {

@@ -10,6 +10,8 @@ from mecli.labels import Annotation, apply_scheme
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mecli.labels import LabelTable
+
 
 def labelled(*rows: tuple[str, str]) -> list[Annotation]:
     return [Annotation(clip, clip.split("/")[0], {"emotion": word}) for clip, word in rows]
@@ -101,3 +103,79 @@ def test_megc2019_believes_a_table_of_the_organisers() -> None:
     labels = {"emotion": "negative", "megc2019": "negative"}
     table = apply_scheme("megc2019", [Annotation("casme2/sub01/a", "casme2", labels)])
     assert table.index == {"casme2/sub01/a": 0}
+
+
+def counted(corpus: str, **words: int) -> list[Annotation]:
+    """Return as many clips of a corpus with each emotion as its sheet has."""
+    return labelled(
+        *((f"{corpus}/s1/{word}{i}", word) for word, n in words.items() for i in range(n))
+    )
+
+
+CASME2 = counted(
+    "casme2", others=99, disgust=61, happiness=32, repression=27, surprise=25, sadness=7, fear=2
+) + labelled(("casme2/sub04/EP12_01f", "disgust"), ("casme2/sub05/EP09_05f", "disgust"))
+SAMM = counted(
+    "samm", Anger=57, Other=26, Happiness=26, Surprise=15, Contempt=12, Disgust=9, Fear=8, Sadness=6
+)
+SMIC = counted("smic", negative=70, positive=51, surprise=43)
+
+
+def counts(table: LabelTable, corpus: str) -> list[int]:
+    of = [i for clip, i in table.index.items() if clip.startswith(f"{corpus}/")]
+    return [of.count(k) for k in range(len(table.classes))]
+
+
+def test_megc2019_has_the_official_counts_of_its_442_clips() -> None:
+    table = apply_scheme("megc2019", CASME2 + SAMM + SMIC)
+    assert counts(table, "casme2") == [88, 32, 25]
+    assert counts(table, "samm") == [92, 26, 15]
+    assert counts(table, "smic") == [70, 51, 43]
+    assert len(table.index) == 442
+    assert table.excluded["casme2/sub05/EP09_05f"] == "not in the official MEGC 2019 list"
+
+
+def test_megc2019_takes_smic_from_the_fast_camera_only() -> None:
+    names = ("s01_ne_01", "s01_ne_01_VIS", "s01_ne_01_NIR")
+    table = apply_scheme("megc2019", labelled(*((f"smic/s01/{n}", "negative") for n in names)))
+    assert set(table.index) == {"smic/s01/s01_ne_01"}
+    assert "SMIC-VIS is not in MEGC 2019" in table.excluded["smic/s01/s01_ne_01_VIS"]
+
+
+def objective(*cells: str) -> list[Annotation]:
+    return [Annotation(f"samm/1/{i}", "samm", {"objective": c}) for i, c in enumerate(cells)]
+
+
+def test_megc2018_reads_objective_classes_as_numerals_or_numbers() -> None:
+    table = apply_scheme("megc2018", objective("I", "v", "3", "4.0", " II "))
+    assert table.classes == ("I", "II", "III", "IV", "V")
+    assert list(table.index.values()) == [0, 4, 2, 3, 1]
+
+
+def test_megc2018_says_why_a_clip_is_left_out() -> None:
+    table = apply_scheme("megc2018", objective("VII", "6", "", "fear", "8"))
+    assert list(table.excluded.values()) == [
+        "objective class VII is not in MEGC 2018",
+        "objective class VI is not in MEGC 2018",
+        "no objective class given",
+        "objective class 'fear' is none of I to VII",
+        "objective class '8' is none of I to VII",
+    ]
+    assert not table.index
+
+
+def test_emotion5_takes_the_five_emotions_of_each_corpus() -> None:
+    table = apply_scheme("emotion5", CASME2)
+    assert table.classes == ("disgust", "happiness", "others", "repression", "surprise")
+    assert counts(table, "casme2") == [63, 32, 99, 27, 25]
+    assert "'fear' is none of the five of CASME II" in table.excluded["casme2/s1/fear0"]
+    table = apply_scheme("emotion5", SAMM + SMIC)
+    assert table.classes == ("anger", "contempt", "happiness", "other", "surprise")
+    assert counts(table, "samm") == [57, 12, 26, 26, 15]
+    assert table.excluded["smic/s1/negative0"] == "emotion5 is for CASME II or SAMM, not smic"
+
+
+def test_emotion5_does_not_mix_two_lists_of_classes() -> None:
+    with pytest.raises(InputError, match="five emotions of CASME II and another five of SAMM"):
+        apply_scheme("emotion5", CASME2 + SAMM)
+    assert apply_scheme("emotion5", SMIC).classes == ()

@@ -16,7 +16,7 @@ from mecli.corpora.frames import Disk, natural_key
 from mecli.corpora.reading import Reading
 from mecli.corpora.sheets import Table, find_table, plain, positional_table, read_sheets
 from mecli.errors import InputError
-from mecli.labels import MEGC2019_CLASSES
+from mecli.schemes.megc2019 import CLASSES as MEGC2019_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Set
