@@ -37,7 +37,7 @@ def paint_mouth(
     """Repaint teeth, tongue and what lies behind the lips."""
     lit = value[:, 2:5]
     teeth = part == TEETH
-    colour[teeth] = lit[teeth] * actor.outfit.teeth
+    colour[teeth] = (lit[teeth] + 0.1) * actor.outfit.teeth
     tongue = part == TONGUE
     colour[tongue] = lit[tongue] * np.array([0.35, 0.1, 0.09], np.float32)
     deep = actor.deep[fragments.triangle] & (part == SKIN)

@@ -80,10 +80,11 @@ def paint_hair(looks: Looks, rng: Generator) -> Hair:
     )
     shaved = looks.male and not long and rng.random() < 0.18
     cut = (0.5, 0.5) if shaved else (float(rng.uniform(4, 16)), float(rng.uniform(1.5, 7)))
-    ragged = noise(rng, 2.5, 3.0) * (1.2 if shaved else 2.6) + noise(rng, 8) * 1.2
+    fine = noise(rng, 0.8, 6.0) * (0.8 if shaved else 2.6)
+    ragged = fine + noise(rng, 3.0, 2.5) * 1.6 + noise(rng, 9) * 1.8
     fringe = float(rng.uniform(0, 26)) if rng.random() < 0.3 and not shaved else 0.0
     low = hairline(u, line) - fringe * smoothstep(np.abs(u) + 0 * v, 62, 40)
-    cover = smoothstep(v - low + ragged, -1.5, 2.5)
+    cover = smoothstep(v - low + ragged, -2.0, 6.0)
     cover *= smoothstep(v, 600, 640)
     strands = _combed(rng, fringe > 0)
     if shaved:

@@ -72,7 +72,9 @@ def paint_skin(looks: Looks) -> Skin:
     albedo, height, gloss = _lips(albedo, height, gloss, rng)
     hair = paint_hair(looks, rng)
     albedo = _cover(albedo, _beard(looks, hair, rng), hair.colour)
-    albedo = _cover(albedo, paint_brows(looks, hair, rng), hair.brow_colour)
+    grey = hair.brow_colour.mean() > 0.15
+    brow = hair.brow_colour if grey else np.minimum(hair.brow_colour, 0.5 * colour)
+    albedo = _cover(albedo, paint_brows(looks, hair, rng), brow)
     albedo = _cover(albedo, hair.cover, hair.colour, hair.strands)
     height += hair.cover * hair.strands * 0.35
     gloss = gloss * (1 - hair.cover) + 0.35 * hair.cover
