@@ -54,7 +54,8 @@ class Clip:
     `offset` are frame positions in `frames`: 0-based, inclusive, None where the
     annotation does not know them. `labels` holds the corpus's own words
     (``emotion``, ``objective``, ``aus``, …). `landmarks` is a file of precomputed
-    68-point arrays. `issues` says in words what was odd about the annotation.
+    68-point arrays. With `holds_flow` the images are flow, not faces. `issues` says in words
+    what was odd about the annotation.
     """
 
     corpus: str
@@ -68,6 +69,7 @@ class Clip:
     labels: Mapping[str, str] = field(default_factory=dict)
     issues: tuple[str, ...] = ()
     landmarks: Path | None = None
+    holds_flow: bool = False
 
     def __post_init__(self) -> None:
         for what in ("corpus", "subject", "name"):

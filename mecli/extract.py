@@ -36,6 +36,7 @@ class ExtractOptions:
     steps: int = 16
     temporal: str = "uniform"
     flow: str = "dis"
+    images: tuple[int, ...] = (0,)
     jobs: int | None = None
     timeout_s: float = 300.0
     retry: bool = False
@@ -159,7 +160,7 @@ def extract(
     options = options or ExtractOptions()
     start = time.perf_counter()
     landmarker = resolve(options.landmarks)
-    recipe = Recipe(options.steps, options.temporal, options.flow, landmarker)
+    recipe = Recipe(options.steps, options.temporal, options.flow, landmarker, options.images)
     listing = list_clips(sources, options, stdin)
     summary = ExtractSummary(cache_path, landmarker, failures=dict(listing.failures))
     keys = {clip.clip_id: source_key(clip, recipe) for clip in listing.clips}

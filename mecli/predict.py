@@ -69,7 +69,7 @@ def recipe_of(checkpoint: Checkpoint, landmarks: str | None) -> Recipe:
     `landmarks` overrides the back end they were extracted with.
     """
     try:
-        recipe = Recipe(**checkpoint.description["caches"][0]["options"])
+        recipe = Recipe.from_options(checkpoint.description["caches"][0]["options"])
     except (KeyError, IndexError, TypeError) as error:
         raise InputError(
             f"the checkpoint of model '{checkpoint.model}' does not say how its clips were "

@@ -20,12 +20,13 @@ from mecli import registry
 from mecli.alignment import Tracking, compose, face_transform, invert, track, warp
 from mecli.errors import InputError, UsageError
 from mecli.flow import dense_flow, reduce, remove_head_motion
+from mecli.flow_images import record_of_images
 from mecli.records import ClipRecord
 from mecli.rois import FACE_SIZE, crop_rois, roi_boxes
 from mecli.video import Frame, probe, read_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -52,8 +53,12 @@ class Recipe:
     temporal: str = "uniform"
     flow: str = "dis"
     landmarks: str = "embedded"
+    images: tuple[int, ...] = (0,)
+    """Which images of a clip make its sequence, where a corpus holds flow images."""
 
     def __post_init__(self) -> None:
+        if not self.images or min(self.images) < 0:
+            raise UsageError(f"--images is {self.images}, expected numbers from 0")
         registry.check_name("temporal normalisation", self.temporal)
         registry.check_name("flow", self.flow)
         registry.check_name("landmarker", self.landmarks)
@@ -62,7 +67,17 @@ class Recipe:
 
     def as_options(self) -> dict[str, Any]:
         """Return the recipe as the cache stores it."""
-        return asdict(self)
+        return {**asdict(self), "images": list(self.images)}
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Recipe:
+        """Return the recipe that a cache or checkpoint stores; `InputError` if it is none."""
+        try:
+            return cls(**{**options, "images": tuple(options["images"])})
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"extraction options {dict(options)} are not those of a clip"
+            ) from error
 
 
 @dataclass(slots=True)
@@ -117,6 +132,9 @@ def preprocess(
     if clip.frames == ():
         raise InputError(f"clip {clip.clip_id}: no frames on disk; {'; '.join(clip.issues)}")
     watch = watch or Stopwatch()
+    if clip.holds_flow:
+        with watch.stage("decode"):
+            return record_of_images(clip, recipe.images)
     issues = list(clip.issues)
     interval = _checked_interval(clip, issues)
     footage = _read(clip, interval, landmarker, watch)

@@ -19,6 +19,7 @@ from mecli.bench import BenchExtractOptions
 from mecli.commands.bench import bench_extract
 from mecli.commands.evaluate import evaluate
 from mecli.commands.extract import extract
+from mecli.commands.flags import whole_numbers
 from mecli.commands.predict import predict
 from mecli.commands.train import train
 from mecli.evaluate import EvaluateOptions
@@ -61,6 +62,8 @@ def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, option
         value = getattr(defaults, field.name)
         if flag is None and field.name == "caches":
             assert [str(p) for p in value] == ["mecli.h5"]
+        elif field.name == "images":
+            assert whole_numbers("--images", flag) == value
         elif isinstance(value, (tuple, dict)):
             assert not flag
             assert not value

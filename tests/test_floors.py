@@ -16,7 +16,7 @@ FLOORS = [
     {"clips", "registry", "rois", "temporal", "folds", "metrics", "files"},
     {"records", "labels", "interfaces", "alignment", "flow"},
     {"video", "cache", "workers", "statistics", "predictions", "schemes"},
-    {"corpora", "landmarks", "models", "synthesis"},
+    {"corpora", "landmarks", "models", "synthesis", "flow_images"},
     {"report", "training", "preprocess", "terminal"},
     {"extract", "train", "evaluate", "predict", "synth"},
     {"bench"},

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from mecli import terminal
-from mecli.commands.flags import CachePath, CorpusName, Jobs, Json, Timeout, known, leave_if_failed
+from mecli.commands.flags import (
+    CachePath,
+    CorpusName,
+    Jobs,
+    Json,
+    Timeout,
+    known,
+    leave_if_failed,
+    whole_numbers,
+)
 
 
 def extract(
@@ -40,6 +49,9 @@ def extract(
         str, typer.Option(help=f"One of: {known('temporal normalisation')}.")
     ] = "uniform",
     flow: Annotated[str, typer.Option(help=f"One of: {known('flow')}.")] = "dis",
+    images: Annotated[
+        str, typer.Option(help="Which flow images of a clip to take, where a corpus holds flow.")
+    ] = "0",
     jobs: Jobs = None,
     timeout_s: Timeout = 300.0,
     retry: Annotated[bool, typer.Option("--retry", help="Try clips again that failed.")] = False,
@@ -68,6 +80,7 @@ def extract(
         steps=steps,
         temporal=temporal,
         flow=flow,
+        images=whole_numbers("--images", images),
         jobs=jobs,
         timeout_s=timeout_s,
         retry=retry,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mecli import registry, terminal
-from mecli.errors import InputError
+from mecli.errors import InputError, UsageError
 
 
 def known(kind: str) -> str:
@@ -39,3 +39,11 @@ def leave_if_failed(failures: Mapping[str, str]) -> None:
 
         terminal.note(failures_text(failures))
         raise typer.Exit(InputError.exit_code)
+
+
+def whole_numbers(flag: str, text: str) -> tuple[int, ...]:
+    """Return the numbers in ``0,1,2``; `UsageError` naming `flag` if they are none."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"{flag} is '{text}', expected whole numbers such as 0,1") from error

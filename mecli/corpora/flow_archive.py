@@ -152,6 +152,7 @@ def _clip(
         frames=tuple(images[name] for name in names),
         labels={"emotion": label, "megc2019": label} if label else {},
         issues=tuple(issues),
+        holds_flow=True,
     )
 
 

@@ -93,7 +93,9 @@ def _clip(disk: Disk, manifest: Path, header: Sequence[str], row: Row) -> Clip:
         labels={**labels, **{word: row[word] for word in extra}},
         issues=tuple(issues),
         landmarks=manifest.parent / row["landmarks"] if row["landmarks"] else None,
-        **positions,
+        onset=positions["onset"],
+        apex=positions["apex"],
+        offset=positions["offset"],
     )
 
 
