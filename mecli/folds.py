@@ -66,6 +66,45 @@ def holdout(
     return check_folds([_fold("holdout", held, clips_of)], subject_of)
 
 
+def lodo(
+    subject_of: Mapping[str, str], *, k: int = 5, share: float = 0.2, seed: int = 0
+) -> tuple[Fold, ...]:
+    """Leave one corpus out, and with it all its persons: one fold a corpus.
+
+    Corpora of the same people count as one, as their persons' names do.
+    """
+    clips_of = _clips_of(subject_of, at_least=2)
+    corpora = _persons_by_corpus(clips_of)
+    if len(corpora) < 2:
+        raise InputError(
+            f"1 corpus ({min(corpora)}), expected at least 2 for this protocol; add a cache of "
+            "another corpus or choose another protocol"
+        )
+    folds = [_fold(corpus, persons, clips_of) for corpus, persons in corpora.items()]
+    return check_folds(folds, subject_of, every_clip=True)
+
+
+def hde(
+    subject_of: Mapping[str, str], *, k: int = 5, share: float = 0.2, seed: int = 0
+) -> tuple[Fold, ...]:
+    """Train on one corpus and test on the other, both ways, as MEGC 2018 asks.
+
+    Source: Yap, See, Hong, Wang, FG 2018, 10.1109/FG.2018.00106 (holdout-database
+    evaluation). Raises `InputError` for more or fewer than two corpora.
+    """
+    folds = lodo(subject_of)
+    names = [fold.name for fold in folds]
+    if len(folds) != 2:
+        raise InputError(
+            f"{len(folds)} corpora ({', '.join(names)}), expected exactly 2 for protocol hde; "
+            "choose lodo, or caches of two corpora"
+        )
+    return tuple(
+        Fold(f"{other} to {fold.name}", fold.train, fold.test)
+        for fold, other in zip(folds, reversed(names), strict=True)
+    )
+
+
 def everything(
     subject_of: Mapping[str, str], *, k: int = 5, share: float = 0.2, seed: int = 0
 ) -> tuple[Fold, ...]:
@@ -112,6 +151,14 @@ def _clips_of(subject_of: Mapping[str, str], at_least: int) -> dict[str, list[st
             "add subjects or choose another protocol"
         )
     return {person: clips_of[person] for person in sorted(clips_of)}
+
+
+def _persons_by_corpus(persons: Iterable[str]) -> dict[str, list[str]]:
+    """Return corpus → its persons, whose names start with it."""
+    corpora: defaultdict[str, list[str]] = defaultdict(list)
+    for person in persons:
+        corpora[person.split("/", 1)[0]].append(person)
+    return {corpus: corpora[corpus] for corpus in sorted(corpora)}
 
 
 def _fold(name: str, held: Sequence[str], clips_of: Mapping[str, list[str]]) -> Fold:

@@ -58,6 +58,8 @@ SCHEMES: Mapping[str, str] = {
 
 PROTOCOLS: Mapping[str, str] = {
     "loso": "mecli.folds:loso",
+    "lodo": "mecli.folds:lodo",
+    "hde": "mecli.folds:hde",
     "kfold": "mecli.folds:kfold",
     "holdout": "mecli.folds:holdout",
     "all": "mecli.folds:everything",

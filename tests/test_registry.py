@@ -14,7 +14,7 @@ def test_every_entry_loads(kind: str, name: str) -> None:
 
 
 def test_an_unknown_name_lists_what_is_known() -> None:
-    with pytest.raises(UnknownName, match=r"unknown protocol 'xyz' \(known: all, holdout") as info:
+    with pytest.raises(UnknownName, match=r"unknown protocol 'xyz' \(known: all, hde") as info:
         registry.load("protocol", "xyz")
     assert info.value.exit_code == UsageError.exit_code == 2
     assert MissingDependency.exit_code == 4
