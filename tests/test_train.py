@@ -193,6 +193,16 @@ class TestHonesty:
         assert digests(alone) == digests(pooled)
         assert rows(alone) == rows(pooled)
 
+    def test_stacked_folds_are_the_folds_of_one_process(self, tmp_path: Path) -> None:
+        alone = trained(tmp_path, engine="sequential", seeds=2, precision="float64")
+        stacked = train(options(tmp_path, engine="stacked", seeds=2, precision="float64"))
+        for mine, theirs in zip(rows(alone), rows(stacked), strict=True):
+            assert mine["prediction"] == theirs["prediction"]
+            for name in ("score_negative", "score_positive", "score_surprise"):
+                assert float(mine[name]) == pytest.approx(float(theirs[name]), abs=1e-8)
+        assert stacked.final
+        assert load_checkpoint(stacked.final).classes == ("negative", "positive", "surprise")
+
 
 class TestResume:
     def test_finished_folds_are_not_repeated(self, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from mecli.models.contract import Dropout, Recipe, with_epochs
 from mecli.models.roi_flow_lstm import RoiFlowLstm, RoiFlowLstmOptions
 from mecli.training import randomness
 from mecli.training.checkpoint import digest, tensors_of
-from mecli.training.fit import Batch, Table, Units, batches, fit, score_rows
+from mecli.training.fit import Batch, Table, Units, batches, clip_weights, fit, score_rows
 from mecli.training.losses import batch_loss, targets, unit_weights
 from mecli.training.optimiser import Adam, FlatWeights
 from tests.moving_records import records
@@ -165,7 +165,9 @@ class TestLosses:
         (stage,) = RoiFlowLstm.stages(options)
         train = np.array([k for k in range(9) if k not in held])
         part = torch.tensor([5, 2, 7, 0])
-        batch = Batch(stage, Units(data, train, stage, None), part, seed=0, epoch=0)
+        batch = Batch(
+            stage, Units(data, stage, clip_weights(data, stage, train)), part, seed=0, epoch=0
+        )
         pairs = set(zip(batch.positions.tolist(), batch.others.tolist(), strict=True))
         assert pairs == {(5, 2), (2, 7), (7, 0), (0, 5)} - ({(5, 2), (2, 7)} if held else set())
 

@@ -261,10 +261,9 @@ class SequenceNetwork(Network):
         scores: Tensor = self.classes(head)
         return scores
 
-    @property
-    def l1(self) -> Mapping[str, float]:
-        """The paper's penalty on the dense layer."""
-        return {"head.weight": _L1}
+    def penalty(self) -> Tensor:
+        """Return the paper's L1 penalty on the dense layer."""
+        return _L1 * self.head.weight.abs().sum()
 
 
 class EndToEnd(Network):
@@ -293,7 +292,6 @@ class EndToEnd(Network):
         scores: Tensor = self.sequence(read.reshape(clips, steps, *read.shape[1:]), masks)
         return scores
 
-    @property
-    def l1(self) -> Mapping[str, float]:
-        """The paper's penalty on the dense layer."""
-        return {"sequence.head.weight": _L1}
+    def penalty(self) -> Tensor:
+        """Return the paper's L1 penalty on the dense layer."""
+        return self.sequence.penalty()

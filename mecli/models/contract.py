@@ -107,10 +107,9 @@ class Network(nn.Module):
         """Return (B, R) shares that the network itself gives the ROIs, if it has such."""
         return None
 
-    @property
-    def l1(self) -> Mapping[str, float]:
-        """L1 penalty by parameter name."""
-        return {}
+    def penalty(self) -> Tensor | float:
+        """Return what the loss of every step has to bear for the weights themselves."""
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)

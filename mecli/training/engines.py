@@ -7,6 +7,7 @@ folder. Nothing travels back, so a killed run keeps every finished fold.
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mecli import registry, workers
-from mecli.errors import InputError, MecliError, UnknownName, UsageError
+from mecli.errors import InputError, MecliError, UnknownName
 from mecli.models.contract import with_epochs
 from mecli.training import folder
 from mecli.training.checkpoint import Checkpoint, digest, save_checkpoint, tensors_of
@@ -30,6 +31,8 @@ ENGINES = ("auto", "pool", "stacked", "sequential")
 
 
 FINAL = -1
+# Folds that are stacked at first; halved where the memory does not hold them.
+_STACK = {"cpu": 16, "cuda": 128}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +79,14 @@ class FoldTask:
 
 
 def choose(engine: str) -> str:
-    """Return the engine that `engine` stands for; `auto` is the pool."""
+    """Return the engine that `engine` stands for: `auto` stacks on a GPU, else pools."""
+    import torch
+
     if engine not in ENGINES:
         raise UnknownName("engine", engine, ENGINES)
-    if engine == "stacked":
-        raise UsageError("engine 'stacked' is not there yet; use pool or sequential")
-    return "pool" if engine == "auto" else engine
+    if engine == "auto":
+        return "stacked" if torch.cuda.is_available() else "pool"
+    return engine
 
 
 def run(engine: str, job: Job, tasks: Sequence[FoldTask], jobs: int) -> Iterator[FoldTask]:
@@ -89,21 +94,67 @@ def run(engine: str, job: Job, tasks: Sequence[FoldTask], jobs: int) -> Iterator
 
     Raises the first error of a fold after stopping the others; what is written stays.
     """
-    count = 0 if choose(engine) == "sequential" else jobs
+    chosen = choose(engine)
+    if chosen == "stacked":
+        yield from _run_stacked(job, tasks)
+        return
+    count = 0 if chosen == "sequential" else jobs
     if count == 0:
         workers.use_one_thread()
     work = functools.partial(run_fold, job)
     for outcome in workers.run(work, tasks, count, preload="mecli.training.engines"):
         task = tasks[outcome.index]
-        if outcome.error is None:
-            yield task
+        if outcome.error is not None:
+            raise _named(job, task, outcome.error, outcome.reason) from outcome.error
+        yield task
+
+
+def _named(job: Job, task: FoldTask, error: BaseException, reason: str) -> BaseException:
+    """Return the error of a fold with the fold's name; a bug stays what it is."""
+    where = f"fold {task.name} (seed {task.seed})"
+    if isinstance(error, InputError):
+        return InputError(f"{where}: {error}")
+    if isinstance(error, (MecliError, MemoryError)) or reason == str(error):
+        return error
+    return InputError(f"{where}: {reason}; go on with --resume {job.run}")
+
+
+def _run_stacked(job: Job, tasks: Sequence[FoldTask]) -> Iterator[FoldTask]:
+    """Train `tasks` of one seed side by side, as many at once as the memory holds."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    table = job.table()
+    for task in tasks:
+        check_classes(job, task)
+    waiting, size = sorted(tasks, key=lambda t: t.seed), _STACK[device]
+    while waiting:
+        part = [t for t in waiting[:size] if t.seed == waiting[0].seed]
+        started = time.perf_counter()
+        try:
+            fitted = _stack(job, table, part, device)
+        except torch.OutOfMemoryError:
+            if len(part) == 1:
+                raise
+            size = len(part) // 2
+            logging.getLogger(__name__).warning(
+                "%d folds at once need more memory than the GPU has; going on with %d",
+                len(part),
+                size,
+            )
             continue
-        where = f"fold {task.name} (seed {task.seed})"
-        if isinstance(outcome.error, InputError):
-            raise InputError(f"{where}: {outcome.error}") from outcome.error
-        if isinstance(outcome.error, MecliError) or outcome.reason == str(outcome.error):
-            raise outcome.error
-        raise InputError(f"{where}: {outcome.reason}; go on with --resume {job.run}")
+        each = (time.perf_counter() - started) / len(part)
+        for task, result in zip(part, fitted, strict=True):
+            write(job, task, table, result, each)
+            yield task
+        waiting = waiting[len(part) :]
+
+
+def _stack(job: Job, table: Table, part: Sequence[FoldTask], device: str) -> list[Fitted]:
+    from mecli.training.stacked import fit_folds
+
+    trains = [table.rows(task.train) for task in part]
+    return fit_folds(job.stages, table, trains, part[0].seed, DTYPES[job.precision], device)
 
 
 def run_fold(job: Job, task: FoldTask) -> None:

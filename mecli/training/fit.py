@@ -70,10 +70,11 @@ def batches(
     """Yield (epoch, batches of unit positions): one order of ALL clips, whoever is held out."""
     for epoch in range(recipe.epochs):
         order = randomness.order(randomness.stream(seed, stage, epoch, "order"), keys)
-        yield epoch, torch.tensor_split(order, _per_epoch(recipe, keys))
+        yield epoch, torch.tensor_split(order, steps_per_epoch(recipe, keys))
 
 
-def _per_epoch(recipe: Recipe, keys: Tensor) -> int:
+def steps_per_epoch(recipe: Recipe, keys: Tensor) -> int:
+    """Return the number of batches that an epoch over units `keys` is cut into."""
     return -(-len(keys) // recipe.batch_size)
 
 
@@ -92,54 +93,71 @@ def fit(
     history: dict[str, list[float]] = {}
     values: Tensor | None = None
     for stage in stages:
-        units = Units(table, train, stage, values)
+        units = Units(table, stage, clip_weights(table, stage, train), values)
         network = build(stage, units.shape, table.n_classes, seed, dtype)
         history[stage.name] = _train(stage, network, units, seed)
         networks.append(network)
         if stage is not stages[-1]:
-            values = units.export(network)
+            values = export(network, units)
     return Fitted(tuple(networks), history)
+
+
+def clip_weights(table: Table, stage: Stage, train: NDArray[np.int64]) -> Tensor:
+    """Return the weight (N,) of every clip in a fold that trains on rows `train`."""
+    weights = unit_weights(table.labels, train, table.n_classes, stage.recipe.balance)
+    return torch.from_numpy(weights)
 
 
 class Units:
     """The units of one stage: features, label, weight and random key by position.
 
-    Positions count ALL clips (times steps), so that the schedule is that of every fold;
-    only those with a weight are ever read.
+    Positions count ALL clips (times steps), so that the schedule is that of every fold.
+    `weights` are (N,), or (F, N) for F folds at once. `values` are what the stage before
+    exported, (N, …), or (F, N, …) because each fold has its own; without them the table's
+    features are used.
     """
 
     def __init__(
-        self, table: Table, train: NDArray[np.int64], stage: Stage, values: Tensor | None
+        self,
+        table: Table,
+        stage: Stage,
+        weights: Tensor,
+        values: Tensor | None = None,
+        device: str = "cpu",
     ) -> None:
-        self.train, self.by_step = train, stage.unit == "step"
-        self.n_classes = table.n_classes
-        self._data = table.features if values is None else values.numpy()
-        self.steps = self._data.shape[1] if self.by_step else 1
-        self.shape = tuple(self._data.shape[2 if self.by_step else 1 :])
+        self.by_step, self.n_classes = stage.unit == "step", table.n_classes
+        self.per_fold = values is not None and weights.ndim == 2
+        self.data = (torch.from_numpy(table.features) if values is None else values).to(device)
+        inner = self.data.shape[1 + self.per_fold :]
+        self.steps = inner[0] if self.by_step else 1
+        self.shape = tuple(inner[1:] if self.by_step else inner)
         keys = randomness.clip_keys(table.clip_ids)
-        self.keys = randomness.step_keys(keys, self.steps) if self.by_step else keys
-        self.labels = torch.from_numpy(table.labels).repeat_interleave(self.steps)
-        weights = unit_weights(table.labels, train, table.n_classes, stage.recipe.balance)
-        self.weights = torch.from_numpy(weights).repeat_interleave(self.steps)
-        # What an earlier stage exported holds training clips only.
-        self._row = np.arange(len(table.clip_ids))
-        if values is not None:
-            self._row = np.full(len(table.clip_ids), -1)
-            self._row[train] = np.arange(len(train))
+        keys = randomness.step_keys(keys, self.steps) if self.by_step else keys
+        self.keys = keys.to(device)
+        self.labels = torch.from_numpy(table.labels).repeat_interleave(self.steps).to(device)
+        self.weights = weights.repeat_interleave(self.steps, dim=-1).to(device)
 
     def take(self, positions: Tensor) -> Tensor:
-        """Return the features (len(positions), …) of the units at `positions`."""
-        clips, step = np.divmod(positions.numpy(), self.steps)
-        rows = self._row[clips]
-        return torch.from_numpy(self._data[rows, step] if self.by_step else self._data[rows])
+        """Return the features of the units at `positions`: (B, …), or (F, B, …) per fold."""
+        clips = positions // self.steps
+        where = (clips, positions % self.steps) if self.by_step else (clips,)
+        return self.data[(slice(None), *where)] if self.per_fold else self.data[where]
 
-    @torch.no_grad()
-    def export(self, network: Network) -> Tensor:
-        """Return what the next stage is trained on: training clips only, (n, …)."""
-        network.eval()
-        dtype = next(network.parameters()).dtype
-        clips = (torch.from_numpy(np.array(self._data[self._row[r]])) for r in self.train)
-        return torch.stack([exported(network, as_input(c, dtype), self.by_step) for c in clips])
+
+@torch.no_grad()
+def export(network: Network, units: Units) -> Tensor:
+    """Return what the next stage is trained on, (N, …); held-out clips stay 0, unread."""
+    network.eval()
+    dtype = next(network.parameters()).dtype
+    read = units.weights[:: units.steps] > 0
+    values: Tensor | None = None
+    for row in torch.nonzero(read)[:, 0].tolist():
+        value = exported(network, as_input(units.data[row], dtype), units.by_step)
+        if values is None:
+            values = value.new_zeros(len(read), *value.shape)
+        values[row] = value
+    assert values is not None
+    return values
 
 
 def exported(network: Network, clip: Tensor, by_step: bool) -> Tensor:
@@ -151,7 +169,7 @@ def _train(stage: Stage, network: Network, units: Units, seed: int) -> list[floa
     recipe = stage.recipe
     network.train()
     flat = FlatWeights(network)
-    per_epoch = _per_epoch(recipe, units.keys)
+    per_epoch = steps_per_epoch(recipe, units.keys)
     adam = Adam(flat.values, flat.decays, recipe, recipe.epochs * per_epoch)
     losses = []
     for epoch, parts in batches(recipe, stage.name, seed, units.keys):
@@ -160,11 +178,13 @@ def _train(stage: Stage, network: Network, units: Units, seed: int) -> list[floa
             batch = Batch(stage, units, part, seed, epoch)
             if len(batch.positions) == 0:
                 continue
-            loss = batch.loss(network)
+            values, masks, wanted = batch.inputs(network, flat.values.dtype)
+            loss = step_loss(stage, network, network(values, masks), wanted)
             flat.gradient.zero_()
             loss.backward()  # type: ignore[no-untyped-call]
             adam.update(flat.values, flat.gradient, epoch * per_epoch + number)
-            total, weight = total + batch.weight * loss.item(), weight + batch.weight
+            share = float(wanted.sum())
+            total, weight = total + share * loss.item(), weight + share
         losses.append(checked_loss(stage, epoch, total / weight))
     return losses
 
@@ -179,55 +199,66 @@ def checked_loss(stage: Stage, epoch: int, loss: float) -> float:
     return loss
 
 
+class Inputs(NamedTuple):
+    """All that one step of training needs besides the weights."""
+
+    values: Tensor
+    masks: dict[str, Tensor]
+    wanted: Tensor
+    """Weighted targets (…, B, K); a leading axis is one row per fold."""
+
+
 class Batch:
-    """The units of one step that count for a fold, with all the chance they need."""
+    """The units of one step that count for some fold, and the chance that hangs on them."""
 
     def __init__(self, stage: Stage, units: Units, part: Tensor, seed: int, epoch: int) -> None:
         self.stage, self.units, self.seed, self.epoch = stage, units, seed, epoch
         other = part.roll(-1)
-        counts = units.weights[part] > 0
+        counts = units.weights[..., part] > 0
         if stage.recipe.mixup:
-            counts &= units.weights[other] > 0
-        self.positions, self.others = part[counts], other[counts]
-        self.keys = units.keys[self.positions]
-        self.weight = float(units.weights[self.positions].sum())
+            counts &= units.weights[..., other] > 0
+        kept = counts.reshape(-1, len(part)).any(0)
+        self.positions, self.others = part[kept], other[kept]
+        self.counts = counts[..., kept]
 
-    def loss(self, network: Network) -> Tensor:
-        """Return the loss of `network` on this batch, ready for its gradient."""
-        dtype = next(network.parameters()).dtype
-        wanted, values = self._wanted(self.positions), self._values(network, self.positions)
+    def inputs(self, network: Network, dtype: torch.dtype) -> Inputs:
+        """Return what `network` is trained on; the same in every fold but for `wanted`."""
+        wanted = self._wanted(self.positions)
+        values = self._values(network, self.positions, dtype)
         if self.stage.recipe.mixup:
             share = self._share()
             wanted = share[:, None] * wanted + (1 - share[:, None]) * self._wanted(self.others)
-            each = share.to(dtype).reshape(-1, *[1] * (values.ndim - 1))
-            values = each * values + (1 - each) * self._values(network, self.others)
-        drawn = randomness.masks(
-            network.dropouts, self.seed, self.stage.name, self.epoch, self.keys
-        )
-        scores = network(values, {name: mask.to(dtype) for name, mask in drawn.items()})
-        loss = batch_loss(self.stage.recipe, scores, wanted.to(dtype))
-        for name, strength in network.l1.items():
-            loss = loss + strength * network.get_parameter(name).abs().sum()
-        return loss
+            each = share.to(dtype).reshape(-1, *[1] * len(self.units.shape))
+            values = each * values + (1 - each) * self._values(network, self.others, dtype)
+        keys = self.units.keys[self.positions]
+        drawn = randomness.masks(network.dropouts, self.seed, self.stage.name, self.epoch, keys)
+        masks = {name: mask.to(dtype) for name, mask in drawn.items()}
+        return Inputs(values, masks, (wanted * self.counts[..., None]).to(dtype))
 
     def _wanted(self, positions: Tensor) -> Tensor:
         units = self.units
-        labels, weights = units.labels[positions], units.weights[positions]
+        labels, weights = units.labels[positions], units.weights[..., positions]
         return targets(self.stage.recipe, labels, weights, units.n_classes)
 
-    def _values(self, network: Network, positions: Tensor) -> Tensor:
-        values = as_input(self.units.take(positions), next(network.parameters()).dtype)
+    def _values(self, network: Network, positions: Tensor, dtype: torch.dtype) -> Tensor:
+        values = as_input(self.units.take(positions), dtype)
         if not network.uniforms:
             return values
         key = randomness.stream(self.seed, self.stage.name, self.epoch, "augment")
         numbers = randomness.numbers(key, self.units.keys[positions], network.uniforms)
-        return network.augment(values, numbers.to(values.dtype))
+        return network.augment(values, numbers.to(dtype))
 
     def _share(self) -> Tensor:
         """Return each pair's share of its first half, float64 in [½, 1]."""
         key = randomness.stream(self.seed, self.stage.name, self.epoch, "mixup")
-        share = torch.sin(torch.pi / 2 * randomness.numbers(key, self.keys, 1)[:, 0]) ** 2
+        drawn = randomness.numbers(key, self.units.keys[self.positions], 1)[:, 0]
+        share = torch.sin(torch.pi / 2 * drawn) ** 2
         return torch.maximum(share, 1 - share)
+
+
+def step_loss(stage: Stage, network: Network, scores: Tensor, wanted: Tensor) -> Tensor:
+    """Return the loss of one fold's step, with the penalty on its weights."""
+    return batch_loss(stage.recipe, scores, wanted) + network.penalty()
 
 
 def as_input(batch: Tensor, dtype: torch.dtype) -> Tensor:

@@ -31,23 +31,26 @@ def unit_weights(
 
 
 def targets(recipe: Recipe, labels: Tensor, weights: Tensor, n_classes: int) -> Tensor:
-    """Return what the scores of units (B,) should be, times each unit's weight: (B, K).
+    """Return what the scores of units (B,) should be, times each unit's weight: (…, B, K).
 
-    Labels are smoothed by ε: (1−ε) on the true class and ε/K on every class.
+    `weights` are (…, B): a leading axis is one row per fold. Labels are smoothed by ε:
+    (1−ε) on the true class and ε/K on every class.
     """
     hard = torch.nn.functional.one_hot(labels, n_classes).to(weights.dtype)
     soft = hard * (1 - recipe.label_smoothing) + recipe.label_smoothing / n_classes
-    return soft * weights[:, None]
+    return soft * weights[..., None]
 
 
 def batch_loss(recipe: Recipe, scores: Tensor, wanted: Tensor) -> Tensor:
     """Return Σ w·l / Σ w of scores (B, K) or (B, R, K), summed over the R heads.
 
     `wanted` are weighted `targets` (B, K), whose sum is Σ w. l is the focal loss
-    −(1−p)^γ log p (10.1109/ICCV.2017.324), which is the cross-entropy for γ = 0.
+    −(1−p)^γ log p (10.1109/ICCV.2017.324), which is the cross-entropy for γ = 0. Without
+    any weight the loss is 0.
     """
     log_p = torch.log_softmax(scores, dim=-1)
     if recipe.focal_gamma > 0:
         log_p = (1 - log_p.exp()).clamp_min(1e-12) ** recipe.focal_gamma * log_p
     each = wanted[:, None] if scores.ndim == 3 else wanted
-    return -(each * log_p).sum() / wanted.sum()
+    total = wanted.sum()
+    return -(each * log_p).sum() / torch.where(total > 0, total, torch.ones_like(total))

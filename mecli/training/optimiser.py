@@ -54,6 +54,18 @@ class Adam:
         return self.recipe.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
 
     @torch.no_grad()
+    def update_some(self, values: Tensor, gradient: Tensor, step: int, active: Tensor) -> None:
+        """Move only the rows of `values` (F, P) where `active` (F,) says so."""
+        if bool(active.all()):
+            self.update(values, gradient, step)
+            return
+        kept = (values, self.mean, self.square, self.count)
+        before = [tensor[~active] for tensor in kept]
+        self.update(values, gradient, step)
+        for tensor, rows in zip(kept, before, strict=True):
+            tensor[~active] = rows
+
+    @torch.no_grad()
     def update(self, values: Tensor, gradient: Tensor, step: int) -> None:
         """Move `values` (…, P) in place; each row is one fold and is clipped by itself."""
         if self.recipe.gradient_norm > 0:

@@ -1,0 +1,178 @@
+"""Many folds as one: a row of weights per fold, one shared batch, a weight per (fold, clip).
+
+Where single folds would be bound by launching small operations, stacked ones run side by
+side. A clip that is held out in a fold has weight 0 there, so that its gradient is 0; no
+layer mixes clips, so nothing else of it can arrive. The order of the batches and all chance
+are those of `fit`, so are the weights that come out, to rounding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from mecli.training.fit import (
+    Batch,
+    Fitted,
+    Units,
+    as_input,
+    batches,
+    build,
+    checked_loss,
+    clip_weights,
+    exported,
+    step_loss,
+    steps_per_epoch,
+)
+from mecli.training.optimiser import Adam, FlatWeights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mecli.models.contract import Network, Stage
+    from mecli.training.fit import Table
+
+
+def fit_folds(
+    stages: tuple[Stage, ...],
+    table: Table,
+    trains: Sequence[NDArray[np.int64]],
+    seed: int,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+) -> list[Fitted]:
+    """Train one fold per entry of `trains` (rows of `table`), all at once with one seed.
+
+    Raises `InputError` if a loss leaves the numbers.
+    """
+    networks: list[list[Network]] = [[] for _ in trains]
+    histories: list[dict[str, list[float]]] = [{} for _ in trains]
+    values: Tensor | None = None
+    for stage in stages:
+        weights = torch.stack([clip_weights(table, stage, train) for train in trains])
+        units = Units(table, stage, weights, values, device)
+        network = build(stage, units.shape, table.n_classes, seed, dtype)
+        stack = Stack(network.to(device), len(trains))
+        losses = _train(stage, stack, units, seed)
+        for fold, history in enumerate(histories):
+            history[stage.name] = losses[:, fold].tolist()
+            mine = build(stage, units.shape, table.n_classes, seed, dtype)
+            mine.load_state_dict(stack.of_fold(fold))
+            networks[fold].append(mine)
+        if stage is not stages[-1]:
+            values = _export(stack, units)
+    return [Fitted(tuple(n), h) for n, h in zip(networks, histories, strict=True)]
+
+
+class Stack:
+    """The weights of F networks of one shape as (F, P), and how to run them side by side."""
+
+    def __init__(self, network: Network, folds: int) -> None:
+        self.network = network
+        self.named = [(n, p.shape) for n, p in network.named_parameters()]
+        flat = FlatWeights(network)
+        self.decays = flat.decays
+        self.values = flat.values.detach().expand(folds, -1).clone()
+
+    def named_weights(self, row: Tensor) -> dict[str, Tensor]:
+        """Return one fold's weights (P,) by parameter name."""
+        parts = torch.split(row, [shape.numel() for _, shape in self.named])
+        return {n: p.view(shape) for (n, shape), p in zip(self.named, parts, strict=True)}
+
+    def of_fold(self, fold: int) -> dict[str, Tensor]:
+        """Return fold number `fold`'s weights by name, on the CPU."""
+        named = self.named_weights(self.values[fold])
+        return {n: w.detach().cpu().clone() for n, w in named.items()}
+
+    def call(self, run: Callable[..., Any], row: Tensor, *arguments: Any) -> Any:
+        """Return ``run(network, *arguments)`` with one fold's weights (P,) in the network."""
+        named = {f"network.{n}": w for n, w in self.named_weights(row).items()}
+        return functional_call(_Bound(self.network, run), named, arguments)
+
+    def step(
+        self, stage: Stage, values: Tensor, masks: dict[str, Tensor], wanted: Tensor, own: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the gradient (F, P) and the loss (F,) of one step.
+
+        `own` says whether `values` has a leading axis of folds; `wanted` always has one.
+        """
+
+        def loss(network: Network, mine: Tensor, want: Tensor) -> Tensor:
+            return step_loss(stage, network, network(mine, masks), want)
+
+        def of_row(row: Tensor, mine: Tensor, want: Tensor) -> Tensor:
+            result: Tensor = self.call(loss, row, mine, want)
+            return result
+
+        each = vmap(grad_and_value(of_row), in_dims=(0, 0 if own else None, 0))
+        gradient, losses = each(self.values, values, wanted)
+        return gradient, losses
+
+    def export(self, clip: Tensor, by_step: bool, own: bool) -> Tensor:
+        """Return what the folds' networks say of one clip to the next stage, (F, …)."""
+
+        def of_row(row: Tensor, mine: Tensor) -> Tensor:
+            result: Tensor = self.call(lambda n, c: exported(n, c, by_step), row, mine)
+            return result
+
+        values: Tensor = vmap(of_row, in_dims=(0, 0 if own else None))(self.values, clip)
+        return values
+
+
+class _Bound(nn.Module):
+    """A function of a network, as a module whose weights can be swapped."""
+
+    def __init__(self, network: Network, run: Callable[..., Any]) -> None:
+        super().__init__()
+        self.network, self.run = network, run
+
+    def forward(self, *arguments: Any) -> Any:
+        return self.run(self.network, *arguments)
+
+
+def _train(stage: Stage, stack: Stack, units: Units, seed: int) -> Tensor:
+    """Train the stack in place; return the mean loss of every epoch and fold (E, F)."""
+    recipe, network = stage.recipe, stack.network.train()
+    per_epoch = steps_per_epoch(recipe, units.keys)
+    adam = Adam(stack.values, stack.decays, recipe, recipe.epochs * per_epoch)
+    history = []
+    for epoch, parts in batches(recipe, stage.name, seed, units.keys):
+        total = torch.zeros(len(stack.values), dtype=torch.float64, device=stack.values.device)
+        weight = torch.zeros_like(total)
+        for number, part in enumerate(parts):
+            batch = Batch(stage, units, part, seed, epoch)
+            if len(batch.positions) == 0:
+                continue
+            values, masks, wanted = batch.inputs(network, stack.values.dtype)
+            gradient, loss = stack.step(stage, values, masks, wanted, units.per_fold)
+            share = wanted.sum((-1, -2))
+            adam.update_some(stack.values, gradient, epoch * per_epoch + number, share > 0)
+            total, weight = total + share * loss.detach(), weight + share
+        history.append(total / weight)
+        for loss_of_fold in history[-1].tolist():
+            checked_loss(stage, epoch, loss_of_fold)
+    return torch.stack(history).cpu()
+
+
+@torch.no_grad()
+def _export(stack: Stack, units: Units) -> Tensor:
+    """Return what the next stage of each fold is trained on, (F, N, …).
+
+    A clip that is held out in a fold stays 0 there.
+    """
+    stack.network.eval()
+    dtype = stack.values.dtype
+    counts = units.weights[:, :: units.steps] > 0
+    clips = []
+    for row in range(counts.shape[1]):
+        data = units.data[:, row] if units.per_fold else units.data[row]
+        value = stack.export(as_input(data, dtype), units.by_step, units.per_fold)
+        used = counts[:, row].reshape(-1, *[1] * (value.ndim - 1))
+        clips.append(torch.where(used, value, torch.zeros_like(value)))
+    return torch.stack(clips, dim=1)
