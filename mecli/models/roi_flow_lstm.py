@@ -57,11 +57,11 @@ class RoiFlowLstmOptions:
     jitter: float = 0.0
     """Augmentation: steps are shifted by up to this share of a step."""
 
-    mixup: bool = False
+    mixup: bool = True
     """Augmentation: blend each clip with another one of the training clips."""
-    detrend: int = -1
+    detrend: int = 2
     """Degree of the polynomial over the face that is taken off each map; −1 for none."""
-    grow: float = 1.0
+    grow: float = 1.3
     """How much larger than the paper's the regions are."""
 
     def __post_init__(self) -> None:
