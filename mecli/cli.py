@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from mecli import __version__, terminal
-from mecli.commands import bench, evaluate, extract, predict, train
+from mecli.commands import bench, check, evaluate, extract, predict, train
 from mecli.errors import INTERRUPTED, MecliError
 
 _BROKEN_PIPE = 141
@@ -64,6 +64,7 @@ def _root(
     terminal.raise_on_sigterm()
 
 
+app.command()(check.check)
 app.command()(extract.extract)
 app.command()(train.train)
 app.command()(evaluate.evaluate)

@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from mecli import __version__, cli
 from mecli.bench import BenchExtractOptions
+from mecli.check import CheckOptions
 from mecli.commands.bench import bench_extract
+from mecli.commands.check import check
 from mecli.commands.evaluate import evaluate
 from mecli.commands.extract import extract
 from mecli.commands.flags import whole_numbers
@@ -52,6 +54,7 @@ def run(*arguments: str, **environment: str) -> Any:
         (evaluate, EvaluateOptions),
         (predict, PredictOptions),
         (bench_extract, BenchExtractOptions),
+        (check, CheckOptions),
     ],
 )
 def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, options: Any) -> None:
@@ -72,7 +75,7 @@ def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, option
 
 
 def test_every_flag_has_help_and_every_command_an_example() -> None:
-    for command in (extract, train, evaluate, predict, bench_extract):
+    for command in (extract, train, evaluate, predict, bench_extract, check):
         assert re.search("Example: .*mecli ", command.__doc__ or "")
         for name, hint in get_type_hints(command, include_extras=True).items():
             if name != "return":

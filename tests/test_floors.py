@@ -18,7 +18,7 @@ FLOORS = [
     {"video", "cache", "workers", "statistics", "predictions", "schemes"},
     {"corpora", "landmarks", "models", "synthesis", "flow_images"},
     {"report", "training", "preprocess", "terminal"},
-    {"extract", "train", "evaluate", "predict", "synth"},
+    {"extract", "train", "evaluate", "predict", "synth", "check"},
     {"bench"},
     {"commands"},
     {"cli"},
