@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mecli import labels, metrics, statistics
+from mecli import labels, metrics, registry, statistics
 from mecli.errors import InputError, MissingDependency, UsageError
 from mecli.files import read_json
 from mecli.predictions import class_names, in_classes, join_seeds, read_predictions
@@ -29,11 +29,15 @@ COMPLETE = "complete"
 
 @dataclass(frozen=True, slots=True)
 class EvaluateOptions:
-    """What to score against and how; `classes` or `labels` fix the class list."""
+    """What to score against and how; `classes` or `labels` fix the class list.
+
+    `protocol` says how predictions were made that do not say it themselves.
+    """
 
     runs: Path = Path("runs")
     classes: tuple[str, ...] = ()
     labels: str | None = None
+    protocol: str | None = None
     by: str | None = None
     resamples: int = statistics.RESAMPLES
     seed: int = 0
@@ -43,6 +47,8 @@ class EvaluateOptions:
             raise UsageError("--classes and --labels both fix the class list; give one of them")
         if self.classes and (len(set(self.classes)) < len(self.classes) or "" in self.classes):
             raise UsageError(f"--classes {','.join(self.classes)}: a name is empty or repeated")
+        if self.protocol is not None:
+            registry.check_name("protocol", self.protocol)
         if self.by not in {None, "corpus", "subject"}:
             raise UsageError(f"--by is '{self.by}', expected 'corpus' or 'subject'")
         if self.resamples < 1 or self.seed < 0:
@@ -142,13 +148,20 @@ def _score(
         by_subject=_groups(clips.values(), "subject", classes),
         by_seed={seed: _group(rows.values(), classes) for seed, rows in seeds.items()},
         model=header.get("model"),
-        protocol=header.get("protocol"),
+        protocol=_protocol(name, header, options),
         scheme=options.labels or header.get("scheme"),
         selection=header.get("selection"),
         excluded=len(header.get("excluded", {})),
     )
     _explain(figures, notes)
     return _Scored(clips, figures)
+
+
+def _protocol(source: str, header: Mapping[str, Any], options: EvaluateOptions) -> str | None:
+    stated = header.get("protocol")
+    if stated and options.protocol and stated != options.protocol:
+        raise UsageError(f"{source}: the run's protocol is {stated}, not {options.protocol}")
+    return stated or options.protocol
 
 
 def _read_header(folder: Path, notes: _Notes) -> dict[str, Any]:

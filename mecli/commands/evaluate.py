@@ -29,6 +29,10 @@ def evaluate(
     labels: Annotated[
         str | None, typer.Option(help=f"Take the class list of: {known('label scheme')}.")
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help=f"How a CSV was made, one of: {known('protocol')}."),
+    ] = None,
     by: Annotated[str | None, typer.Option(help="Also score by: corpus, subject.")] = None,
     resamples: Annotated[
         int, typer.Option(help="Bootstrap resamples over subjects for the intervals.")
@@ -37,6 +41,9 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Score runs: pooled UF1 and UAR with 95 % intervals over subjects.
+
+    Where a protocol and its labels are those of a challenge, what its organisers ask for
+    is printed too, named as they name it.
 
     Several runs are compared on the clips they share, by a paired bootstrap.
 
@@ -49,6 +56,7 @@ def evaluate(
         runs=folder,
         classes=tuple(c.strip() for c in classes.split(",")) if classes else (),
         labels=labels,
+        protocol=protocol,
         by=by,
         resamples=resamples,
         seed=seed,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mecli import metrics
+from mecli.report.organisers import asked
 from mecli.report.tables import Table, count, interval, number, render
 from mecli.statistics import Intervals
 
@@ -110,6 +111,7 @@ def to_text(result: Evaluation, stream: TextIO | None = None) -> str:
 
 
 def _run_json(run: RunEvaluation) -> dict[str, Any]:
+    organisers = asked(run)
     document = {
         "source": run.source,
         "model": run.model,
@@ -126,6 +128,7 @@ def _run_json(run: RunEvaluation) -> dict[str, Any]:
         "by_corpus": {n: _group_json(g, run.classes) for n, g in run.by_corpus.items()},
         "by_subject": {n: _group_json(g, run.classes) for n, g in run.by_subject.items()},
         "excluded": run.excluded,
+        "organisers": organisers.as_json() if organisers else None,
     }
     if len(run.by_seed) > 1:
         document["by_seed"] = {str(seed): g.scores() for seed, g in run.by_seed.items()}
@@ -191,6 +194,8 @@ def _run_blocks(run: RunEvaluation, by: str | None) -> list[str | Table]:
     blocks: list[str | Table] = [_title(run), _headline(run), _class_table(run), _confusion(run)]
     if by == "corpus" or len(run.by_corpus) > 1:
         blocks.append(_group_table("corpus", run.by_corpus))
+    if organisers := asked(run):
+        blocks += organisers.blocks()
     if by == "subject":
         blocks.append(_subject_table(run))
     return blocks
