@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import cv2
@@ -8,7 +9,7 @@ import pytest
 
 from mecli.synthesis.action_units import CLASSES, DISTRACTORS, SETS, Action, peak_mm, weights_of
 from mecli.synthesis.camera import Camera, place, project, rotation
-from mecli.synthesis.film import choose_keys, state_at
+from mecli.synthesis.film import choose_keys, film, state_at
 from mecli.synthesis.head import LASH, load_head, normals
 from mecli.synthesis.identity import make_subject
 from mecli.synthesis.motion import add_distractor, add_event, add_unrest, blank, pulse
@@ -328,3 +329,20 @@ def test_metadata_does_not_tell_the_class() -> None:
         labels.append(klass)
     model = RandomForestClassifier(60, max_depth=5, random_state=0)
     assert cross_val_score(model, np.array(features), labels, cv=4).mean() < 0.34
+
+
+@pytest.mark.parametrize("identity", [6, 8])
+def test_what_skin_hides_stays_hidden_in_a_film(identity: int) -> None:
+    """Palate, gums and the backs of the eyeballs once showed through around the regions."""
+    actor, curves = actor_of(identity), blank(1)
+    curves.pose[0, 1] = 0.1
+    scene = replace(
+        make_scene(SIZE, np.random.default_rng(identity)),
+        blur_px=0.0, noise=(0.0, 0.0), flicker=(0.0, 1.0),
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    frame = next(iter(film(actor, curves, (), scene, 100, rng, True)))
+    state = state_at(curves, 0, scene.rest)
+    layer, _ = draw(actor, state, scene.rest, scene.light, scene.camera.scaled(2), (704, 640))
+    full = expose(scene, cv2.resize(layer, SIZE[::-1], interpolation=cv2.INTER_AREA), 1, rng)
+    assert (np.abs(frame.astype(int) - full).max(2) > 30).sum() < 40

@@ -59,11 +59,19 @@ def make_patch(actor: Actor, name: str) -> Patch:
     radius = np.hypot(aside / rx, (place[:, 1] - y) / ry)
     radius = np.where(place[:, 2] > 30, radius, 9.0)
     radius = np.append(radius, np.full(len(actor.curtain.vertices), 9.0))
-    # Palate and gums reach up behind the nose, which is no part of the region.
+    # Palate, gums and nostrils reach up behind the nose, which is no part of the region.
     behind = head.mouth_interior | (head.vertex_part == TEETH) | (head.vertex_part == TONGUE)
-    radius[: len(place)][behind & (place[:, 1] > np.where(place[:, 2] < 80, 652, 666))] = 9.0
+    ahead = int(head.directions[:, 2].argmax())
+    hidden = behind & (place[:, 1] > np.where(place[:, 2] < 80, 652, 666))
+    hidden |= (place[:, 1] > 668) & (place[:, 1] < 700) & (head.visibility[:, ahead] < 0.9)
+    radius[: len(place)][hidden] = 9.0
     cover = np.clip((1.0 - radius) / 0.3, 0, 1)
-    chosen = (radius < (1.45 if name == "mouth" else 1.1))[actor.faces].any(1)
+    # What lies around is drawn, so that it hides, but not shown.
+    around = radius < 1.7
+    if name == "mouth":
+        nose = (np.abs(place[:, 0]) < 28) & (np.abs(place[:, 1] - 687) < 20) & (place[:, 2] > 100)
+        around[: len(place)] |= nose
+    chosen = around[actor.faces].any(1)
     lashes = np.flatnonzero(chosen & (actor.part == LASH))
     rows = np.unique(actor.faces[chosen])
     skin = actor.faces[chosen & (actor.part == SKIN)]
