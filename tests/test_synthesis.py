@@ -302,7 +302,7 @@ def test_two_onset_frames_do_not_tell_the_class() -> None:
 
     features, labels, groups = [], [], []
     options = PairOptions((96, 88), per_actor=4, none=0.25, truth=False, supersample=1.0)
-    for pair in pairs(range(24), 96, 2, options):
+    for pair in pairs(range(24), 72, 2, options):
         small = cv2.resize(pair.onset, (12, 14), interpolation=cv2.INTER_AREA)
         features.append(small.ravel() / 255.0)
         labels.append(pair.klass)
