@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from mecli import workers
+from mecli.corpora.loose import SUBJECT_UNKNOWN
 from mecli.corpora.sources import expand, read_sources
 from mecli.errors import InputError, MissingDependency, UsageError
 from mecli.landmarks.choose import choose, resolve
@@ -170,7 +171,8 @@ def _ask(checkpoint: Checkpoint, record: ClipRecord) -> Answer:
         rois={n: round(v, 6) for n, v in roi_contributions(checkpoint, record).items()},
         quality={name: round(value, 6) for name, value in record.quality.items()},
         landmarker=record.landmarker,
-        issues=record.issues,
+        # Who is shown matters for training only.
+        issues=tuple(i for i in record.issues if not i.startswith(SUBJECT_UNKNOWN)),
     )
 
 

@@ -45,6 +45,7 @@ def test_an_answer_says_what_where_when_and_how_sure(options: PredictOptions, sa
     assert answer.found == ("onset", "apex", "offset")
     assert (answer.onset, answer.offset, answer.fps) == (0, 82, 100)
     assert answer.landmarker == "embedded"
+    assert answer.issues == ()
     assert 100 < answer.quality["face_px"] < 250
     document = answer.as_json()
     assert document["interval"]["offset_s"] == 0.82
@@ -122,7 +123,7 @@ def test_the_command_prints_a_table_or_json_lines(run: TrainResult, sample: Path
     chosen = ["--checkpoint", str(run.final), "-j", "0"]
     table = CliRunner().invoke(cli.app, ["predict", clip, *chosen])
     assert table.exit_code == 0, table.stderr
-    assert "moved most" in table.stdout
+    assert "decided by" in table.stdout
     assert "82*" in table.stdout
     both = CliRunner().invoke(cli.app, ["predict", clip, "/nowhere.mp4", *chosen, "--json"])
     assert both.exit_code == 3

@@ -10,6 +10,8 @@ from mecli.corpora.frames import Disk, Numbered
 if TYPE_CHECKING:
     from pathlib import Path
 
+SUBJECT_UNKNOWN = "subject unknown"
+
 CORPUS = "loose"
 
 
@@ -26,7 +28,7 @@ def read_unit(disk: Disk, path: Path) -> Clip:
         subject=check_part(subject.strip(), f"{path}: folder name"),
         name=check_part((path.stem if path.is_file() else path.name).strip(), f"{path}: name"),
         frames=frames.frames,
-        issues=(f"subject unknown, counted as '{subject}' after the folder", *frames.issues),
+        issues=(f"{SUBJECT_UNKNOWN}, counted as '{subject}' after the folder", *frames.issues),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mecli.clips import UNKNOWN_SUBJECT, Clip, check_part
 from mecli.corpora.frames import VIDEO_SUFFIXES, Numbered
+from mecli.corpora.loose import SUBJECT_UNKNOWN
 from mecli.corpora.moments import MOMENTS, place_moments, positive
 from mecli.corpora.sheets import Row, find_table, frame_number, normalise, positional_table
 from mecli.corpora.sheets import read_sheets as read_csv
@@ -72,7 +73,7 @@ def _clip(disk: Disk, manifest: Path, header: Sequence[str], row: Row) -> Clip:
     subject = row["subject"]
     if not subject or subject.casefold() == UNKNOWN_SUBJECT:
         subject = path.absolute().parent.name or UNKNOWN_SUBJECT
-        issues.append(f"subject unknown, counted as '{subject}' after the folder")
+        issues.append(f"{SUBJECT_UNKNOWN}, counted as '{subject}' after the folder")
     numbers: dict[str, float | None] = {}
     for moment in MOMENTS:
         numbers[moment], odd = frame_number(row[moment], zero_is_unknown=False)

@@ -71,7 +71,7 @@ def answers_text(answers: Sequence[Answer], stream: TextIO | None = None) -> str
     if not good:
         return "no clip could be judged\n"
     classes = list(good[0].scores)
-    header = ["clip", "prediction", *classes, "onset", "apex", "offset", "moved most", "face"]
+    header = ["clip", "prediction", *classes, "onset", "apex", "offset", "decided by", "face"]
     rows = [
         [
             answer.clip,
