@@ -23,10 +23,12 @@ from mecli.commands.evaluate import evaluate
 from mecli.commands.extract import extract
 from mecli.commands.flags import whole_numbers
 from mecli.commands.predict import predict
+from mecli.commands.synth import synth
 from mecli.commands.train import train
 from mecli.evaluate import EvaluateOptions
 from mecli.extract import ExtractOptions
 from mecli.predict import PredictOptions
+from mecli.synth import SynthOptions
 from mecli.train import TrainOptions
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ RENAMED = {
     "caches": "caches",
     "runs": "folder",
     "model_options": "settings",
+    "format": "form",
 }
 
 
@@ -54,6 +57,7 @@ def run(*arguments: str, **environment: str) -> Any:
         (evaluate, EvaluateOptions),
         (predict, PredictOptions),
         (bench_extract, BenchExtractOptions),
+        (synth, SynthOptions),
         (check, CheckOptions),
     ],
 )
@@ -65,6 +69,10 @@ def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, option
         value = getattr(defaults, field.name)
         if flag is None and field.name == "caches":
             assert [str(p) for p in value] == ["mecli.h5"]
+        elif (options, field.name) == (SynthOptions, "classes"):
+            assert tuple(flag.split(",")) == value
+        elif (options, field.name) in {(SynthOptions, "size"), (SynthOptions, "mm")}:
+            assert tuple(map(float, re.split("[x,]", flag))) == value
         elif field.name == "images":
             assert whole_numbers("--images", flag) == value
         elif isinstance(value, (tuple, dict)):
@@ -209,3 +217,15 @@ def test_a_reader_that_leaves_early_is_no_error(sample: Path) -> None:
     )  # fmt: skip
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_synth_makes_a_corpus_that_extract_takes(tmp_path: Path) -> None:
+    out = tmp_path / "faces"
+    result = run(
+        "synth", str(out), "--subjects", "1", "--clips", "1", "--pairs-only", "--size", "160x176",
+        "--distractors", "0", "-j", "0", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["clips"] == 1
+    assert "1 clip of 1 subject" in run("extract", str(out), "--list").stdout
+    assert run("synth", str(out), "--size", "big").exit_code == 2

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from mecli import registry, terminal
 from mecli.errors import InputError, UsageError
+
+N = TypeVar("N", int, float)
 
 
 def known(kind: str) -> str:
@@ -47,3 +49,12 @@ def whole_numbers(flag: str, text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise UsageError(f"{flag} is '{text}', expected whole numbers such as 0,1") from error
+
+
+def numbers(flag: str, text: str, kind: type[N], between: str) -> tuple[N, N]:
+    """Return the two numbers in `text`, such as ``320x352``; `UsageError` naming `flag`."""
+    try:
+        first, second = (kind(part) for part in text.split(between))
+    except ValueError as error:
+        raise UsageError(f"{flag} is '{text}', expected two numbers as in 1{between}2") from error
+    return first, second
