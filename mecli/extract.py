@@ -37,6 +37,7 @@ class ExtractOptions:
     temporal: str = "uniform"
     flow: str = "dis"
     images: tuple[int, ...] = (0,)
+    magnify: str = "none"
     jobs: int | None = None
     timeout_s: float = 300.0
     retry: bool = False
@@ -160,7 +161,14 @@ def extract(
     options = options or ExtractOptions()
     start = time.perf_counter()
     landmarker = resolve(options.landmarks)
-    recipe = Recipe(options.steps, options.temporal, options.flow, landmarker, options.images)
+    recipe = Recipe(
+        steps=options.steps,
+        temporal=options.temporal,
+        flow=options.flow,
+        landmarks=landmarker,
+        images=options.images,
+        magnify=options.magnify,
+    )
     listing = list_clips(sources, options, stdin)
     summary = ExtractSummary(cache_path, landmarker, failures=dict(listing.failures))
     keys = {clip.clip_id: source_key(clip, recipe) for clip in listing.clips}

@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from scipy.signal import find_peaks
 
-from mecli import registry
+from mecli import magnification, registry
 from mecli.alignment import Tracking, compose, face_transform, invert, track, warp
 from mecli.errors import InputError, UsageError
 from mecli.flow import dense_flow, reduce, remove_head_motion
@@ -55,6 +56,8 @@ class Recipe:
     landmarks: str = "embedded"
     images: tuple[int, ...] = (0,)
     """Which images of a clip make its sequence, where a corpus holds flow images."""
+    magnify: str = magnification.NONE
+    """Method and strength of motion magnification, as ``lagrangian:5``."""
 
     def __post_init__(self) -> None:
         if not self.images or min(self.images) < 0:
@@ -62,6 +65,7 @@ class Recipe:
         registry.check_name("temporal normalisation", self.temporal)
         registry.check_name("flow", self.flow)
         registry.check_name("landmarker", self.landmarks)
+        magnification.parse(self.magnify)
         if not 2 <= self.steps <= 512:
             raise UsageError(f"--steps is {self.steps}, expected 2 to 512")
 
@@ -133,6 +137,11 @@ def preprocess(
         raise InputError(f"clip {clip.clip_id}: no frames on disk; {'; '.join(clip.issues)}")
     watch = watch or Stopwatch()
     if clip.holds_flow:
+        if recipe.magnify != magnification.NONE:
+            raise InputError(
+                f"clip {clip.clip_id}: holds flow, not faces, so that --magnify "
+                f"{recipe.magnify} cannot be done; leave it away"
+            )
         with watch.stage("decode"):
             return record_of_images(clip, recipe.images)
     issues = list(clip.issues)
@@ -346,10 +355,15 @@ def _measure(
         used = np.flatnonzero(np.abs(weights).max(axis=0) > 1e-6)
         faces = np.stack([warp(footage.crops[k], transforms[k]) for k in used])
         steps = _mix(weights[:, used], faces)
-        boxes = roi_boxes(_apply(transforms[0], footage.landmarks))
-        roi_frames = np.stack([crop_rois(face, boxes) for face in steps])
         apex_face = warp(footage.crops[apex], transforms[apex])
         onset_face = warp(footage.crops[0], transforms[0])
+    if recipe.magnify != magnification.NONE:
+        with watch.stage("magnify"):
+            magnify = partial(magnification.magnify, recipe.magnify, onset_face)
+            steps, apex_face = np.stack([magnify(face) for face in steps]), magnify(apex_face)
+    with watch.stage("warp"):
+        boxes = roi_boxes(_apply(transforms[0], footage.landmarks))
+        roi_frames = np.stack([crop_rois(face, boxes) for face in steps])
     with watch.stage("flow"):
         reference = _half(onset_face)
         flow = [_flow(reference, _half(face), recipe.flow) for face in (*steps, apex_face)]

@@ -49,6 +49,11 @@ TEMPORAL: Mapping[str, str] = {
     "tim": "mecli.temporal:tim_matrix",
 }
 
+MAGNIFICATIONS: Mapping[str, str] = {
+    "eulerian": "mecli.magnification:eulerian",
+    "lagrangian": "mecli.magnification:lagrangian",
+}
+
 SCHEMES: Mapping[str, str] = {
     "megc2019": "mecli.schemes.megc2019:megc2019",
     "megc2018": "mecli.schemes.megc2018:megc2018",
@@ -71,6 +76,7 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
     "model": MODELS,
     "flow": FLOWS,
     "temporal normalisation": TEMPORAL,
+    "magnification": MAGNIFICATIONS,
     "label scheme": SCHEMES,
     "protocol": PROTOCOLS,
 }

@@ -56,7 +56,8 @@ def test_one_bad_clip_is_recorded_and_the_others_go_on(videos: Path, tmp_path: P
             "own/p1/happy_s01_02", "own/p1/happy_s01_03", "own/p2/happy_s02_02",
         ]  # fmt: skip
         assert cache.options == {
-            "steps": 4, "temporal": "uniform", "flow": "dis", "landmarks": "embedded", "images": [0],
+            "steps": 4, "temporal": "uniform", "flow": "dis", "landmarks": "embedded",
+            "images": [0], "magnify": "none",
         }  # fmt: skip
         assert "no face" in cache.summary("own/p2/happy_noise").reason
 

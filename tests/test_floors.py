@@ -15,7 +15,7 @@ FLOORS = [
     {"errors", "__init__"},
     {"clips", "registry", "rois", "temporal", "folds", "metrics", "files"},
     {"records", "labels", "interfaces", "alignment", "flow"},
-    {"video", "cache", "workers", "statistics", "predictions", "schemes"},
+    {"video", "cache", "workers", "statistics", "predictions", "schemes", "magnification"},
     {"corpora", "landmarks", "models", "synthesis", "flow_images"},
     {"report", "training", "preprocess", "terminal"},
     {"extract", "train", "evaluate", "predict", "synth", "check"},

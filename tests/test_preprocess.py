@@ -236,7 +236,29 @@ def test_a_clip_too_long_for_memory_is_refused(
         preprocess(clips["s01_02"], RECIPE, landmarker)
 
 
+@pytest.mark.parametrize(("method", "least"), [("eulerian", 1.3), ("lagrangian", 1.8)])
+def test_magnified_faces_move_further_the_same_way(
+    landmarker: Landmarker, clips: dict[str, Clip], method: str, least: float
+) -> None:
+    plain = preprocess(clips["s01_02"], Recipe(steps=3), landmarker)
+    large = preprocess(clips["s01_02"], Recipe(steps=3, magnify=f"{method}:3"), landmarker)
+    assert np.array_equal(large.transforms, plain.transforms)
+    assert not np.array_equal(large.roi_frames[1], plain.roi_frames[1])
+    assert np.corrcoef(large.apex_flow.ravel(), plain.apex_flow.ravel())[0, 1] > 0.8
+    size = [np.quantile(np.hypot(*r.apex_flow.reshape(-1, 2).T), 0.98) for r in (plain, large)]
+    assert least < size[1] / size[0] < 4
+
+
+def test_flow_images_cannot_be_magnified(landmarker: Landmarker, tmp_path: Path) -> None:
+    images = write_images(tmp_path / "c", [np.zeros((28, 28, 3), dtype=np.uint8)])
+    clip = Clip("casme2", "s", "n", images, holds_flow=True)
+    with pytest.raises(InputError, match="holds flow, not faces, so that --magnify eulerian:5"):
+        preprocess(clip, Recipe(magnify="eulerian:5"), landmarker)
+
+
 def test_an_unknown_part_of_a_recipe_is_named() -> None:
+    with pytest.raises(UnknownName, match="unknown magnification 'lagrange'; did you mean 'lagr"):
+        Recipe(magnify="lagrange:5")
     with pytest.raises(UnknownName, match="unknown flow 'dsi'"):
         Recipe(flow="dsi")
     with pytest.raises(UnknownName, match="unknown temporal normalisation"):

@@ -52,6 +52,13 @@ def extract(
     images: Annotated[
         str, typer.Option(help="Which flow images of a clip to take, where a corpus holds flow.")
     ] = "0",
+    magnify: Annotated[
+        str,
+        typer.Option(
+            help="Draw movements larger: none or METHOD:FACTOR such as lagrangian:5; METHOD is "
+            f"one of: {known('magnification')}."
+        ),
+    ] = "none",
     jobs: Jobs = None,
     timeout_s: Timeout = 300.0,
     retry: Annotated[bool, typer.Option("--retry", help="Try clips again that failed.")] = False,
@@ -81,6 +88,7 @@ def extract(
         temporal=temporal,
         flow=flow,
         images=whole_numbers("--images", images),
+        magnify=magnify,
         jobs=jobs,
         timeout_s=timeout_s,
         retry=retry,
