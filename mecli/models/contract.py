@@ -1,7 +1,7 @@
 """What every architecture promises, so that every engine can train it and none can leak.
 
 A model is a class with class attributes ``name``, ``paper``, ``doi``, ``input``, a frozen
-dataclass ``Options``, and two functions:
+dataclass ``Options``, named ``presets`` of them, and these functions:
 
 - ``features(record, options)`` turns ONE clip into one array. It never sees another clip,
   so no statistic of the cache can reach a held-out subject.
@@ -132,6 +132,9 @@ class Model(Protocol):
     doi: ClassVar[str]
     input: ClassVar[str]
     Options: ClassVar[type[Any]]
+    """Frozen dataclass; its defaults are what `mecli train` uses."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    """Named sets of options, such as those of the paper."""
 
     @staticmethod
     def features(record: ClipRecord, options: Any) -> NDArray[np.generic]:

@@ -203,7 +203,9 @@ class RoiFlowNetwork(Network):
     def augment(self, batch: Tensor, uniforms: Tensor) -> Tensor:
         """Mirror half of the clips; scale their motion; shift them a little."""
         each = (-1, *[1] * (batch.ndim - 1))
-        batch = torch.where((uniforms[:, 0] < 0.5).reshape(each), mirror(batch), batch)
+        turned = uniforms[:, 0] < 0.5
+        batch = batch.clone()
+        batch[turned] = mirror(batch[turned])
         centred = 2 * uniforms - 1
         if self.options.shift > 0:
             batch = nudge(batch, self.options.shift * centred[:, 2], -1)
@@ -229,7 +231,8 @@ class RoiFlowNetwork(Network):
         """Return the weight (R, B, 1) and the evidence (R, B, K) of each ROI."""
         clips, steps, rois = batch.shape[:3]
         # Pooling before the activation is the same function on a quarter of the numbers.
-        maps = self.first(batch.reshape(clips * steps * rois, *batch.shape[3:]))
+        maps = batch.reshape(clips * steps * rois, *batch.shape[3:])
+        maps = self.first(maps.contiguous(memory_format=torch.channels_last))
         maps = torch.relu(nn.functional.max_pool2d(maps, 2))
         maps = torch.relu(nn.functional.max_pool2d(self.norm(self.second(maps)), 2))
         maps = maps.reshape(clips * steps, rois, -1).transpose(0, 1)
