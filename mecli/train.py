@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mecli import __version__, files, metrics, registry, workers
+from mecli import __version__, files, registry, workers
 from mecli.errors import InputError, UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from mecli.folds import Fold
     from mecli.training.dataset import Dataset
     from mecli.training.engines import FoldTask, Job
-    from mecli.training.folder import FoldResult
 
     Progress = Callable[[int, int, str], None]
 
@@ -209,6 +206,7 @@ def _resolved(options: TrainOptions) -> Any:
 
 def _description(options: TrainOptions, data: Dataset, folds: Sequence[Fold]) -> dict[str, Any]:
     """Return run.json as it is when the run starts."""
+    import numpy
     import torch
 
     return {
@@ -230,7 +228,7 @@ def _description(options: TrainOptions, data: Dataset, folds: Sequence[Fold]) ->
         "versions": {
             "mecli": __version__,
             "python": sys.version.split()[0],
-            "numpy": np.__version__,
+            "numpy": str(numpy.__version__),
             "torch": str(torch.__version__),
         },
     }
@@ -243,11 +241,11 @@ def _train(
     folds: Sequence[Fold],
     progress: Progress | None,
 ) -> TrainResult:
-    from mecli.training import dataset, folder
+    from mecli.training import dataset, folder, standing
 
     job = _job(options, run, data)
     tasks = _tasks(options, folds)
-    todo = [t for t in tasks if not _finished(run, t)]
+    todo = [t for t in tasks if not standing.finished(run, t)]
     final = run / folder.FINAL if options.final else None
     if final and not final.exists():
         todo.append(_final_task(options, data))
@@ -260,15 +258,15 @@ def _train(
     folder.remove_features(run)
     predictions = None
     if tasks:
-        predictions = folder.write_predictions(run, results, job.classes, _named(data))
+        predictions = folder.write_predictions(run, results, job.classes, standing.named(data))
     files.write_json(run / folder.RUN, {**folder.read_run(run), "status": "complete"})
-    uf1, uar = _pooled(job, [r for r in results if r.seed == options.seed])
+    uf1, uar = standing.pooled(job, [r for r in results if r.seed == options.seed])
     return TrainResult(
         run=run,
         clips=len(data.clips),
         folds=sum(bool(f.test) for f in folds),
         excluded=data.excluded,
-        warnings=_warnings(job, results),
+        warnings=standing.warnings(job, results),
         uf1=uf1,
         uar=uar,
         predictions=predictions,
@@ -317,19 +315,6 @@ def _final_task(options: TrainOptions, data: Dataset) -> FoldTask:
     return engines.FoldTask(engines.FINAL, "all clips", options.seed, data.clip_ids, ())
 
 
-def _finished(run: Path, task: FoldTask) -> bool:
-    """Whether `task` has a result; `InputError` if the result is of another fold."""
-    from mecli.training import folder
-
-    result = folder.read_fold(run, task.seed, task.number)
-    if result is None:
-        return False
-    if (result.fold, set(result.scores)) != (task.name, set(task.test)):
-        path = folder.fold_path(run, task.seed, task.number)
-        raise InputError(f"{path}: result of fold {result.fold}, expected {task.name}; remove it")
-    return True
-
-
 def _work(
     options: TrainOptions,
     job: Job,
@@ -338,7 +323,7 @@ def _work(
     progress: Progress | None,
 ) -> None:
     """Train `todo`, telling `progress` the folds done and UF1 so far."""
-    from mecli.training import engines, folder
+    from mecli.training import engines, folder, standing
 
     waiting = {(t.seed, t.number) for t in todo}
     done = [t for t in tasks if (t.seed, t.number) not in waiting]
@@ -350,35 +335,5 @@ def _work(
     for count, task in enumerate(engines.run(options.engine, job, todo, jobs), len(done) + 1):
         result = folder.read_fold(job.run, task.seed, task.number)
         results += [result] if result else []
-        uf1 = _pooled(job, results)[0]
+        uf1 = standing.pooled(job, results)[0]
         tell(count, total, task.name if uf1 is None else f"{task.name}, UF1 so far {uf1:.3f}")
-
-
-def _pooled(job: Job, results: Sequence[FoldResult]) -> tuple[float | None, float | None]:
-    """Return UF1 and UAR of the held-out predictions of `results`, None if there are none."""
-    label_of = dict(zip(job.clip_ids, job.labels, strict=True))
-    pairs = [(label_of[c], int(np.argmax(s))) for r in results for c, s in r.scores.items()]
-    if not pairs:
-        return None, None
-    labels, predictions = zip(*pairs, strict=True)
-    counts = metrics.confusion(labels, predictions, len(job.classes))
-    scores = metrics.headline(counts)
-    return float(scores["uf1"]), float(scores["uar"])
-
-
-def _named(data: Dataset) -> dict[str, tuple[str, str, str]]:
-    classes = data.table.classes
-    return {
-        r.clip_id: (r.subject, r.corpus, classes[data.table.index[r.clip_id]]) for r in data.clips
-    }
-
-
-def _warnings(job: Job, results: Sequence[FoldResult]) -> tuple[str, ...]:
-    """Name classes that never occur, and folds that had no clip of a class to learn from."""
-    never = [n for k, n in enumerate(job.classes) if k not in job.labels]
-    said = [f"no clip at all of class '{name}'; it counts as F1 = 0" for name in never]
-    for result in results:
-        for name, count in zip(job.classes, result.train_per_class, strict=True):
-            if count == 0 and name not in never:
-                said.append(f"fold {result.fold}: no training clip of class '{name}'")
-    return tuple(dict.fromkeys(said))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 from mecli import files
 from mecli.cache import open_cache
 from mecli.errors import InputError, UnknownName, UsageError
 from mecli.train import TrainOptions, TrainResult, resume, train
-from mecli.training import dataset, folder
+from mecli.training import dataset, engines, folder, stacked
 from mecli.training.checkpoint import load_checkpoint, scores
 from tests.moving_records import record, records, write_cache
 
@@ -193,6 +194,12 @@ class TestHonesty:
         assert digests(alone) == digests(pooled)
         assert rows(alone) == rows(pooled)
 
+    def test_auto_is_the_pool_where_there_is_no_gpu(self) -> None:
+        expected = "stacked" if torch.cuda.is_available() else "pool"
+        assert engines.choose("auto") == expected
+        with pytest.raises(UnknownName, match="unknown engine 'gpu'"):
+            engines.choose("gpu")
+
     def test_stacked_folds_are_the_folds_of_one_process(self, tmp_path: Path) -> None:
         alone = trained(tmp_path, engine="sequential", seeds=2, precision="float64")
         stacked = train(options(tmp_path, engine="stacked", seeds=2, precision="float64"))
@@ -202,6 +209,47 @@ class TestHonesty:
                 assert float(mine[name]) == pytest.approx(float(theirs[name]), abs=1e-8)
         assert stacked.final
         assert load_checkpoint(stacked.final).classes == ("negative", "positive", "surprise")
+
+    def test_a_gpu_that_is_too_small_gets_fewer_folds_at_once_and_it_is_said(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        room, whole = 3, stacked.fit_folds
+
+        def small_gpu(stages: Any, table: Any, trains: Any, *rest: Any) -> Any:
+            if len(trains) > room:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return whole(stages, table, trains, *rest)
+
+        alone = trained(tmp_path, engine="stacked", precision="float64", final=False)
+        monkeypatch.setattr(stacked, "fit_folds", small_gpu)
+        chunks = train(options(tmp_path, engine="stacked", precision="float64", final=False))
+        assert [r["prediction"] for r in rows(chunks)] == [r["prediction"] for r in rows(alone)]
+        assert "4 folds at once need more memory than the GPU has; going on with 2" in caplog.text
+        room = 0
+        with pytest.raises(torch.OutOfMemoryError):
+            train(options(tmp_path, engine="stacked"))
+
+
+class TestErrorsOfFolds:
+    task = engines.FoldTask(0, "made/s1", 3, (), ())
+
+    def named(self, error: BaseException, reason: str) -> BaseException:
+        job = engines.Job(Path("runs/x"), "m", None, 1, (), "s", (), (), {})
+        return engines.named_error(job, self.task, error, reason)
+
+    def test_an_input_error_gets_the_folds_name(self) -> None:
+        error = self.named(InputError("too few clips"), "too few clips")
+        assert isinstance(error, InputError)
+        assert str(error) == "fold made/s1 (seed 3): too few clips"
+
+    def test_a_dead_worker_says_how_to_go_on(self) -> None:
+        error = self.named(RuntimeError("x"), "the worker crashed (exit code -9)")
+        assert isinstance(error, InputError)
+        assert "exit code -9); go on with --resume runs/x" in str(error)
+
+    def test_a_bug_stays_a_bug(self) -> None:
+        bug = KeyError("weight")
+        assert self.named(bug, str(bug)) is bug
 
 
 class TestResume:

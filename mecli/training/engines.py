@@ -105,11 +105,11 @@ def run(engine: str, job: Job, tasks: Sequence[FoldTask], jobs: int) -> Iterator
     for outcome in workers.run(work, tasks, count, preload="mecli.training.engines"):
         task = tasks[outcome.index]
         if outcome.error is not None:
-            raise _named(job, task, outcome.error, outcome.reason) from outcome.error
+            raise named_error(job, task, outcome.error, outcome.reason) from outcome.error
         yield task
 
 
-def _named(job: Job, task: FoldTask, error: BaseException, reason: str) -> BaseException:
+def named_error(job: Job, task: FoldTask, error: BaseException, reason: str) -> BaseException:
     """Return the error of a fold with the fold's name; a bug stays what it is."""
     where = f"fold {task.name} (seed {task.seed})"
     if isinstance(error, InputError):
