@@ -13,6 +13,7 @@ from mecli.errors import InputError, MissingDependency, UsageError
 from mecli.files import read_json
 from mecli.predictions import class_names, in_classes, join_seeds, read_predictions
 from mecli.report.evaluation import Comparison, Evaluation, Group, RunEvaluation
+from mecli.schemes.au import SCHEMES as AU_SCHEMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -275,6 +276,8 @@ def _compare(
 ) -> Comparison | None:
     """Return the paired difference on the clips that both predict; None, noted, if unfair."""
     ours, theirs = first.figures, second.figures
+    if ours.scheme != theirs.scheme and {ours.scheme, theirs.scheme} <= set(AU_SCHEMES):
+        return None  # they judge different action units, which add up instead
     pair = f"{theirs.source} against {ours.source}"
     if set(ours.classes) != set(theirs.classes):
         notes.add(pair, "not compared, their class lists differ")

@@ -59,6 +59,18 @@ SCHEMES: Mapping[str, str] = {
     "megc2018": "mecli.schemes.megc2018:megc2018",
     "emotion5": "mecli.schemes.emotion5:emotion5",
     "emotion": "mecli.schemes.emotion:emotion",
+    "au1": "mecli.schemes.au:au1",
+    "au2": "mecli.schemes.au:au2",
+    "au4": "mecli.schemes.au:au4",
+    "au5": "mecli.schemes.au:au5",
+    "au6": "mecli.schemes.au:au6",
+    "au7": "mecli.schemes.au:au7",
+    "au9": "mecli.schemes.au:au9",
+    "au10": "mecli.schemes.au:au10",
+    "au12": "mecli.schemes.au:au12",
+    "au14": "mecli.schemes.au:au14",
+    "au15": "mecli.schemes.au:au15",
+    "au17": "mecli.schemes.au:au17",
 }
 
 PROTOCOLS: Mapping[str, str] = {

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mecli import registry
 from mecli.errors import InputError, UnknownName
 from mecli.labels import Annotation, apply_scheme
+from mecli.schemes.au import SCHEMES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,3 +181,22 @@ def test_emotion5_does_not_mix_two_lists_of_classes() -> None:
     with pytest.raises(InputError, match="five emotions of CASME II and another five of SAMM"):
         apply_scheme("emotion5", CASME2 + SAMM)
     assert apply_scheme("emotion5", SMIC).classes == ()
+
+
+def test_an_action_unit_is_shown_or_not_and_uncoded_clips_are_left_out() -> None:
+    cells = {"a": "4+7", "b": "14+17", "c": "1+2+4", "d": ""}
+    annotations = [Annotation(f"samm/1/{n}", "samm", {"au": au}) for n, au in cells.items()]
+    table = apply_scheme("au4", annotations)
+    assert table.classes == ("without AU4", "AU4")
+    assert table.index == {"samm/1/a": 1, "samm/1/b": 0, "samm/1/c": 1}
+    assert table.excluded == {"samm/1/d": "no action units given"}
+    assert apply_scheme("au1", annotations).index["samm/1/b"] == 0
+    assert apply_scheme("au14", annotations).index["samm/1/b"] == 1
+
+
+def test_each_of_the_twelve_action_units_has_a_scheme() -> None:
+    assert [name for name in registry.SCHEMES if name.startswith("au")] == list(SCHEMES)
+    for name, unit in SCHEMES.items():
+        (table,) = (apply_scheme(name, [Annotation("c/s/n", "c", {"au": str(unit)})]),)
+        assert table.scheme == name
+        assert table.index == {"c/s/n": 1}

@@ -12,6 +12,8 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from mecli.errors import UnknownName, UsageError
 from mecli.evaluate import EvaluateOptions, evaluate
+from mecli.files import write_json
+from mecli.predictions import Prediction, write_predictions
 from mecli.report.evaluation import to_json, to_text
 from tests.test_evaluate import guess, save_run
 
@@ -69,7 +71,7 @@ def test_cde_of_megc2019_asks_for_uf1_and_uar_of_the_whole_and_its_parts() -> No
 def test_cde_says_which_corpora_are_not_the_challenges() -> None:
     asked, _ = scored(made(EMOTIONS, smic=9, mmew=9), "loso", "megc2019")
     assert asked["remarks"][-2:] == [
-        "no part of MEGC 2019: mmew",
+        "no part of MEGC 2019: MMEW",
         "missing here: CASME II, SAMM",
     ]
 
@@ -109,7 +111,7 @@ def test_lodo_gives_every_corpus_and_their_mean() -> None:
     rows = made(EMOTIONS, casme2=12, smic=15, mmew=18)
     asked, text = scored(rows, "lodo", "megc2019")
     assert [r["name"] for r in asked["rows"]] == [
-        "without CASME II", "without mmew", "without SMIC", "mean over corpora",
+        "without CASME II", "without MMEW", "without SMIC", "mean over corpora",
     ]  # fmt: skip
     single = [r["UF1"] for r in asked["rows"]]
     assert single[-1] == pytest.approx(np.mean(single[:-1]))
@@ -131,3 +133,53 @@ def test_a_run_states_its_protocol_itself(tmp_path: Path) -> None:
         evaluate([run], EvaluateOptions(protocol="hde"))
     with pytest.raises(UnknownName, match="unknown protocol 'lodoo'; did you mean 'lodo'"):
         EvaluateOptions(protocol="lodoo")
+
+
+def unit_run(folder: Path, unit: int, seed: int, **header: Any) -> Path:
+    """Write a run that judges one action unit on two corpora."""
+    classes = (f"without AU{unit}", f"AU{unit}")
+    rows = [
+        Prediction(clip, clip.rsplit("/", 1)[0], clip.split("/")[0], label, said, 0, "", (0.5, 0.5))
+        for clip, label, said in made(classes, seed, casme2=20, mmew=25)
+    ]
+    path = folder / f"{header.get('model', '')}{unit}"
+    held = [row.clip for row in rows]
+    about = {
+        "format": 1, "protocol": "lodo", "scheme": f"au{unit}", "classes": list(classes),
+        "folds": [{"name": "x", "test": held}], "status": "complete", "model": "m", **header,
+    }  # fmt: skip
+    write_json(path / "run.json", about)
+    write_predictions(path / "predictions.csv", rows, classes)
+    return path
+
+
+def test_runs_on_single_action_units_add_up_to_the_au_protocol(tmp_path: Path) -> None:
+    runs = [unit_run(tmp_path, unit, unit) for unit in (12, 4)]
+    result = evaluate(runs, EvaluateOptions(resamples=50))
+    assert result.comparisons == ()
+    assert result.notes == ()
+    (table,) = to_json(result)["cd6me"]
+    assert table["title"] == "CD6ME m"
+    assert [row["name"] for row in table["rows"]] == ["AU4", "AU12", "mean over AUs"]
+    for row, unit in zip(table["rows"], (4, 12), strict=False):
+        labels, said = of(made((f"without AU{unit}", f"AU{unit}"), unit, casme2=20, mmew=25))
+        assert row["F1"] == pytest.approx(f1_score(labels, said, pos_label=f"AU{unit}"))
+    assert table["rows"][2]["F1"] == pytest.approx(np.mean([r["F1"] for r in table["rows"][:2]]))
+    assert table["remarks"][0].startswith("no run here for AU1, AU2, AU5")
+    assert table["remarks"][1] == "missing here: 4DME, CAS(ME)³, CASME, SAMM"
+    assert "mean over AUs" in to_text(result)
+
+
+def test_the_au_protocol_has_a_table_for_each_model_and_for_one_run(tmp_path: Path) -> None:
+    runs = [unit_run(tmp_path, 4, 0, model=model) for model in ("m", "n")]
+    both = to_json(evaluate(runs, EvaluateOptions(resamples=50)))
+    assert [table["title"] for table in both["cd6me"]] == ["CD6ME m", "CD6ME n"]
+    assert len(both["comparisons"]) == 1
+    one = to_json(evaluate(runs[:1], EvaluateOptions(resamples=50)))
+    assert one["organisers"] is None
+    assert one["cd6me"][0]["rows"][0]["name"] == "AU4"
+
+
+def test_other_protocols_are_no_part_of_the_au_protocol(tmp_path: Path) -> None:
+    run = unit_run(tmp_path, 4, 0, protocol="kfold")
+    assert "cd6me" not in to_json(evaluate([run], EvaluateOptions(resamples=50)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mecli import metrics
-from mecli.report.organisers import asked
+from mecli.report.organisers import asked, cd6me
 from mecli.report.tables import Table, count, interval, number, render
 from mecli.statistics import Intervals
 
@@ -95,9 +95,19 @@ def to_json(result: Evaluation) -> dict[str, Any]:
     """Return one JSON-able document: the source's object, or ``runs`` and ``comparisons``."""
     documents = [_run_json(run) for run in result.runs]
     if len(documents) == 1:
-        return {**documents[0], "notes": list(result.notes)}
+        of_units = {"cd6me": units} if (units := _units_json(result)) else {}
+        return {**documents[0], **of_units, "notes": list(result.notes)}
     comparisons = [_comparison_json(comparison) for comparison in result.comparisons]
-    return {"runs": documents, "comparisons": comparisons, "notes": list(result.notes)}
+    return {
+        "runs": documents,
+        "comparisons": comparisons,
+        "cd6me": _units_json(result),
+        "notes": list(result.notes),
+    }
+
+
+def _units_json(result: Evaluation) -> list[dict[str, Any]]:
+    return [table.as_json() for table in cd6me(result.runs)]
 
 
 def to_text(result: Evaluation, stream: TextIO | None = None) -> str:
@@ -107,6 +117,8 @@ def to_text(result: Evaluation, stream: TextIO | None = None) -> str:
         blocks += _side_by_side(result)
     for run in result.runs:
         blocks += _run_blocks(run, result.by)
+    for table in cd6me(result.runs):
+        blocks += table.blocks()
     return render(blocks, stream)
 
 

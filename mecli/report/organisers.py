@@ -10,13 +10,22 @@ import numpy as np
 from mecli import metrics
 from mecli.clips import person_of
 from mecli.report.tables import Table, count, number
+from mecli.schemes.au import SCHEMES as AU_SCHEMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mecli.report.evaluation import Group, RunEvaluation
 
-_TITLES = {"casme2": "CASME II", "samm": "SAMM", "smic": "SMIC"}
+_TITLES = {
+    "casme": "CASME",
+    "casme2": "CASME II",
+    "casme3": "CAS(ME)³",
+    "samm": "SAMM",
+    "smic": "SMIC",
+    "mmew": "MMEW",
+    "4dme": "4DME",
+}
 
 
 class Size(NamedTuple):
@@ -29,6 +38,7 @@ class Size(NamedTuple):
 _MEGC2019 = {"smic": Size(164, 16), "casme2": Size(145, 24), "samm": Size(133, 28)}
 _MEGC2019_FULL = Size(442, 68)
 _MEGC2018 = {"casme2": 185, "samm": 68}
+_CD6ME = ("casme", "casme2", "samm", "4dme", "mmew", "casme3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +98,41 @@ def asked(run: RunEvaluation) -> Asked | None:
         return _cde2019(run)
     if run.protocol == "loso" and run.scheme == "megc2018" and set(run.by_corpus) & set(_MEGC2018):
         return _cde2018(run)
+    if run.scheme in AU_SCHEMES:
+        return None  # one action unit is a part only: see `cd6me`
     if run.protocol == "hde":
         return _hde(run)
     if run.protocol == "lodo":
         return _lodo(run)
     return None
+
+
+def cd6me(runs: Sequence[RunEvaluation]) -> tuple[Asked, ...]:
+    """Return the AU protocol's table of each model that `runs` score leaving corpora out.
+
+    Each run judges one action unit; its F1 is that of showing it, pooled over corpora.
+    """
+    found: dict[str, dict[str, RunEvaluation]] = {}
+    for run in runs:
+        if run.protocol == "lodo" and run.scheme in AU_SCHEMES:
+            found.setdefault(run.model or "", {})[run.scheme] = run
+    return tuple(_cd6me(model, of_unit) for model, of_unit in found.items())
+
+
+def _cd6me(model: str, of_unit: Mapping[str, RunEvaluation]) -> Asked:
+    rows = []
+    for run in (of_unit[name] for name in AU_SCHEMES if name in of_unit):
+        f1 = float(metrics.f1_per_class(run.whole.counts)[1])
+        rows.append(Row(run.classes[1], _size(run.whole), {"F1": f1}))
+    absent = [f"AU{unit}" for name, unit in AU_SCHEMES.items() if name not in of_unit]
+    remarks = [f"no run here for {', '.join(absent)}"] if absent else []
+    everywhere = dict.fromkeys(name for run in of_unit.values() for name in run.by_corpus)
+    return Asked(
+        " ".join(["CD6ME", model]).strip(),
+        "Varanka, Li, Peng, Zhao, IEEE TAFFC 2024, arXiv 2211.11425",
+        (*rows, _mean("mean over AUs", rows)),
+        (*remarks, *_strangers(everywhere, _CD6ME, "CD6ME")),
+    )
 
 
 def _cde2019(run: RunEvaluation) -> Asked:
@@ -105,7 +145,7 @@ def _cde2019(run: RunEvaluation) -> Asked:
         for name, size in wanted.items()
         if _size(groups[name]) != size
     ]
-    remarks += _strangers(run, _MEGC2019, "MEGC 2019")
+    remarks += _strangers(run.by_corpus, _MEGC2019, "MEGC 2019")
     return Asked(
         "MEGC 2019 CDE",
         "See, Yap, Li, Hong, Wang, FG 2019, 10.1109/FG.2019.8756611",
@@ -120,7 +160,7 @@ def _cde2018(run: RunEvaluation) -> Asked:
         "MEGC 2018 CDE",
         "Yap, See, Hong, Wang, FG 2018, 10.1109/FG.2018.00106",
         (_row("composite", run.whole, ("F1-score", "weighted F1-score")),),
-        (*_sizes2018(run), *_strangers(run, _MEGC2018, "MEGC 2018")),
+        (*_sizes2018(run), *_strangers(run.by_corpus, _MEGC2018, "MEGC 2018")),
     )
 
 
@@ -130,7 +170,7 @@ def _hde(run: RunEvaluation) -> Asked:
         _row(f"{_trained_on(name, run.by_corpus)} → {_title(name)}", group, ("WAR", "UAR"))
         for name, group in run.by_corpus.items()
     ]
-    remarks = [*_sizes2018(run), *_strangers(run, _MEGC2018, "MEGC 2018")]
+    remarks = [*_sizes2018(run), *_strangers(run.by_corpus, _MEGC2018, "MEGC 2018")]
     if run.scheme != "megc2018":
         remarks.insert(0, f"labels are {run.scheme or 'not stated'}, megc2018 in MEGC 2018")
     return Asked(
@@ -181,10 +221,10 @@ def _sizes2018(run: RunEvaluation) -> list[str]:
     ]
 
 
-def _strangers(run: RunEvaluation, known: Iterable[str], challenge: str) -> list[str]:
-    known = set(known)
-    others = [_title(name) for name in run.by_corpus if name not in known]
-    missing = sorted(_title(name) for name in known - set(run.by_corpus))
+def _strangers(corpora: Iterable[str], known: Iterable[str], challenge: str) -> list[str]:
+    here, known = list(corpora), set(known)
+    others = [_title(name) for name in here if name not in known]
+    missing = sorted(_title(name) for name in known - set(here))
     return [
         *([f"no part of {challenge}: {', '.join(others)}"] if others else []),
         *([f"missing here: {', '.join(missing)}"] if missing else []),
