@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 from mecli import cache, workers
 from mecli.corpora.sources import expand, read_sources
 from mecli.errors import InputError, UsageError
+from mecli.footage import Stopwatch
 from mecli.landmarks.choose import choose, resolve
-from mecli.preprocess import Recipe, Stopwatch, preprocess
-from mecli.records import ClipRecord
+from mecli.preprocess import preprocess
+from mecli.recipe import Recipe
+from mecli.records import ClipRecord, described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -264,14 +266,7 @@ def _landmarker(name: str) -> Landmarker:
 def _record_failure(task: _Task, reason: str, seconds: Mapping[str, float] | None = None) -> _Done:
     clip = task.clip
     record = ClipRecord(
-        clip_id=clip.clip_id,
-        corpus=clip.corpus,
-        subject=clip.subject,
-        name=clip.name,
-        source=clip.location,
-        labels=dict(clip.labels),
-        issues=clip.issues,
-        landmarker=task.recipe.landmarks,
+        **described(clip), issues=clip.issues, landmarker=task.recipe.landmarks
     ).failed(reason)
     cache.add(task.cache, record, task.key, task.recipe.as_options())
     return _Done(0, reason, clip.issues, dict(seconds or {}))

@@ -13,7 +13,7 @@ import numpy as np
 
 from mecli.errors import InputError
 from mecli.flow import remove_head_motion
-from mecli.records import ClipRecord
+from mecli.records import ClipRecord, described
 from mecli.rois import ROI_BOXES
 from mecli.video import read_frames
 
@@ -58,12 +58,7 @@ def record_of_images(clip: Clip, chosen: Sequence[int]) -> ClipRecord:
     # Step 0 is the onset, which has not moved, as in a record made from frames.
     flow = np.concatenate([np.zeros_like(maps[:1]), maps])
     return ClipRecord(
-        clip_id=clip.clip_id,
-        corpus=clip.corpus,
-        subject=clip.subject,
-        name=clip.name,
-        source=clip.location,
-        labels=dict(clip.labels),
+        **described(clip),
         fps=clip.fps,
         landmarker="none",
         issues=clip.issues,

@@ -12,7 +12,8 @@ from mecli.corpora.loose import SUBJECT_UNKNOWN
 from mecli.corpora.sources import expand, read_sources
 from mecli.errors import InputError, MissingDependency, UsageError
 from mecli.landmarks.choose import choose, resolve
-from mecli.preprocess import Recipe, preprocess
+from mecli.preprocess import preprocess
+from mecli.recipe import Recipe
 from mecli.report.answers import Answer
 from mecli.training.checkpoint import load_checkpoint, roi_contributions, scores
 

@@ -7,9 +7,6 @@ flow at half that size. Where tracking loses the face, the landmarker is asked a
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +16,26 @@ from scipy.signal import find_peaks
 
 from mecli import magnification, registry
 from mecli.alignment import Tracking, compose, face_transform, invert, track, warp
-from mecli.errors import InputError, UsageError
+from mecli.errors import InputError
 from mecli.flow import dense_flow, reduce, remove_head_motion
 from mecli.flow_images import record_of_images
-from mecli.records import ClipRecord
+from mecli.footage import (
+    Footage,
+    Stopwatch,
+    check_end,
+    checked_interval,
+    measured_fps,
+    read_footage,
+)
+from mecli.records import ClipRecord, described
 from mecli.rois import FACE_SIZE, crop_rois, roi_boxes
-from mecli.video import Frame, probe, read_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
     from numpy.typing import NDArray
 
     from mecli.clips import Clip
-    from mecli.interfaces import Face, Landmarker
+    from mecli.interfaces import Landmarker
+    from mecli.recipe import Recipe
 
 GRID = (70, 60)
 """Rows and columns of the flow that is kept: one cell is 4×4 pixels of the face."""
@@ -40,89 +43,8 @@ GRID = (70, 60)
 _FLOW_SIZE = (FACE_SIZE[0] // 2, FACE_SIZE[1] // 2)
 _CURVE_SIZE = GRID
 _CURVE_POINTS = 24
-_MARGIN = 0.4
-_MAX_PIXEL_BYTES = 1 << 30
 _CURVE_SHARE = 0.98
 _PROMINENCE = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What decides a record besides the clip itself; stored in every cache and checkpoint."""
-
-    steps: int = 16
-    temporal: str = "uniform"
-    flow: str = "dis"
-    landmarks: str = "embedded"
-    images: tuple[int, ...] = (0,)
-    """Which images of a clip make its sequence, where a corpus holds flow images."""
-    magnify: str = magnification.NONE
-    """Method and strength of motion magnification, as ``lagrangian:5``."""
-
-    def __post_init__(self) -> None:
-        if not self.images or min(self.images) < 0:
-            raise UsageError(f"--images is {self.images}, expected numbers from 0")
-        registry.check_name("temporal normalisation", self.temporal)
-        registry.check_name("flow", self.flow)
-        registry.check_name("landmarker", self.landmarks)
-        magnification.parse(self.magnify)
-        if not 2 <= self.steps <= 512:
-            raise UsageError(f"--steps is {self.steps}, expected 2 to 512")
-
-    def as_options(self) -> dict[str, Any]:
-        """Return the recipe as the cache stores it."""
-        return {**asdict(self), "images": list(self.images)}
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> Recipe:
-        """Return the recipe that a cache or checkpoint stores; `InputError` if it is none."""
-        try:
-            return cls(**{**options, "images": tuple(options["images"])})
-        except (KeyError, TypeError) as error:
-            raise InputError(
-                f"extraction options {dict(options)} are not those of a clip"
-            ) from error
-
-
-@dataclass(slots=True)
-class Stopwatch:
-    """CPU seconds spent per stage of one clip."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to stage `name`."""
-        start = time.process_time()
-        try:
-            yield
-        finally:
-            spent = time.process_time() - start
-            self.seconds[name] = self.seconds.get(name, 0.0) + spent
-
-
-@dataclass(slots=True)
-class _Footage:
-    """The frames from onset to offset, cut down to the surroundings of the face."""
-
-    face: Face
-    corner: NDArray[np.float32]
-    crops: list[NDArray[np.uint8]]
-    times_s: list[float | None]
-    first: int
-
-    @property
-    def landmarks(self) -> NDArray[np.float32]:
-        return self.face.landmarks - self.corner
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """Frame positions in the clip, 0-based and inclusive; None is the first or last frame."""
-
-    onset: int | None
-    apex: int | None
-    offset: int | None
 
 
 def preprocess(
@@ -145,11 +67,11 @@ def preprocess(
         with watch.stage("decode"):
             return record_of_images(clip, recipe.images)
     issues = list(clip.issues)
-    interval = _checked_interval(clip, issues)
-    footage = _read(clip, interval, landmarker, watch)
+    interval = checked_interval(clip, issues)
+    footage = read_footage(clip, interval, landmarker, watch)
     count = len(footage.crops)
     last = footage.first + count - 1
-    _check_end(clip, interval, last, issues)
+    check_end(clip, interval, last, issues)
     with watch.stage("align"):
         tracking = _track(footage, landmarker)
         to_face = face_transform(footage.landmarks)
@@ -163,13 +85,8 @@ def preprocess(
     with watch.stage("landmarks"):
         points, positions = _landmarks(footage, landmarker, apex)
     return ClipRecord(
-        clip_id=clip.clip_id,
-        corpus=clip.corpus,
-        subject=clip.subject,
-        name=clip.name,
-        source=clip.location,
-        labels=dict(clip.labels),
-        fps=clip.fps or _fps(clip, footage),
+        **described(clip),
+        fps=clip.fps or measured_fps(clip, footage),
         onset=footage.first,
         apex=apex,
         offset=last,
@@ -189,91 +106,7 @@ def preprocess(
     )
 
 
-def _checked_interval(clip: Clip, issues: list[str]) -> Interval:
-    onset, apex, offset = clip.onset, clip.apex, clip.offset
-    start = onset or 0
-    if offset is not None and offset <= start:
-        raise InputError(
-            f"clip {clip.clip_id}: offset {offset} is not after onset {start}; "
-            "a clip needs two frames or more"
-        )
-    if apex is not None and (apex < start or (offset is not None and apex > offset)):
-        issues.append(f"apex {apex} lies outside onset {start} to offset {offset}: estimated")
-        apex = None
-    elif apex == start:
-        issues.append("apex equals onset: estimated")
-        apex = None
-    return Interval(onset, apex, offset)
-
-
-def _check_end(clip: Clip, interval: Interval, last: int, issues: list[str]) -> None:
-    if interval.offset is not None and last < interval.offset:
-        issues.append(f"offset {interval.offset} lies behind the last frame {last}: cut there")
-    if interval.apex is not None and last < interval.apex:
-        raise InputError(
-            f"{clip.location}: clip {clip.clip_id}: annotation names apex frame {interval.apex}, "
-            f"but the last frame is {last}; check the sheet against the frames"
-        )
-
-
-def _read(clip: Clip, interval: Interval, landmarker: Landmarker, watch: Stopwatch) -> _Footage:
-    start = interval.onset or 0
-    frames = _timed(read_frames(clip.frames, start, interval.offset), watch)
-    first = next(frames, None)
-    if first is None:
-        raise InputError(
-            f"{clip.location}: clip {clip.clip_id}: annotation names onset frame {start}, "
-            "but the clip ends before it; check the sheet against the frames"
-        )
-    with watch.stage("landmarks"):
-        faces = landmarker.find(first.image[None], clip, [first.position])[0]
-    if not faces:
-        raise InputError(
-            f"{clip.location}: clip {clip.clip_id}: no face found in onset frame {start}"
-        )
-    x0, y0, x1, y1 = _surroundings(faces[0], first.image.shape[:2])
-    footage = _Footage(faces[0], np.array([x0, y0], dtype=np.float32), [], [], first.position)
-    room = _MAX_PIXEL_BYTES // ((x1 - x0) * (y1 - y0) * 3)
-    for frame in _chain(first, frames):
-        if len(footage.crops) >= room:
-            raise InputError(
-                f"{clip.location}: clip {clip.clip_id}: more than {room} frames from onset to "
-                "offset; a micro-expression lasts half a second, so name its onset and offset"
-            )
-        footage.crops.append(np.ascontiguousarray(frame.image[y0:y1, x0:x1]))
-        footage.times_s.append(frame.time_s)
-    if len(footage.crops) < 2:
-        raise InputError(
-            f"{clip.location}: clip {clip.clip_id}: one frame only; expected two or more "
-            "from onset to offset"
-        )
-    return footage
-
-
-def _timed(frames: Iterator[Frame], watch: Stopwatch) -> Iterator[Frame]:
-    while True:
-        with watch.stage("decode"):
-            frame = next(frames, None)
-        if frame is None:
-            return
-        yield frame
-
-
-def _chain(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:
-    yield first
-    yield from rest
-
-
-def _surroundings(face: Face, shape: Sequence[int]) -> tuple[int, int, int, int]:
-    """Return x0, y0, x1, y1 of the face and what it may drift into, inside the frame."""
-    low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
-    margin = _MARGIN * float((high - low).max())
-    x0, y0 = np.maximum(np.floor(low - margin), 0).astype(int)
-    x1, y1 = np.minimum(np.ceil(high + margin), [shape[1], shape[0]]).astype(int)
-    return int(x0), int(y0), int(x1), int(y1)
-
-
-def _track(footage: _Footage, landmarker: Landmarker) -> Tracking:
+def _track(footage: Footage, landmarker: Landmarker) -> Tracking:
     def relocate(index: int) -> NDArray[np.float32] | None:
         faces = landmarker.find(footage.crops[index][None])[0]
         return faces[0].landmarks if faces else None
@@ -307,7 +140,7 @@ def _gray_face(
     return warp(_gray(crop), _scaled(transform, size), size)
 
 
-def _curve(footage: _Footage, transforms: NDArray[np.float32]) -> NDArray[np.float32]:
+def _curve(footage: Footage, transforms: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (F,) the motion since the first frame, face pixels: a high quantile over cells.
 
     Measured on `_CURVE_POINTS` frames at most and interpolated between them.
@@ -342,7 +175,7 @@ def _peak(curve: NDArray[np.float32]) -> int:
 
 
 def _measure(
-    footage: _Footage,
+    footage: Footage,
     transforms: NDArray[np.float32],
     apex: int,
     recipe: Recipe,
@@ -399,7 +232,7 @@ def _apply(transform: NDArray[np.float32], points: NDArray[np.float32]) -> NDArr
 
 
 def _landmarks(
-    footage: _Footage, landmarker: Landmarker, apex: int
+    footage: Footage, landmarker: Landmarker, apex: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     rows, positions = [footage.face.landmarks], [footage.first]
     faces = landmarker.find(footage.crops[apex - footage.first][None])[0]
@@ -409,15 +242,8 @@ def _landmarks(
     return np.stack(rows).astype(np.float32), np.array(positions, dtype=np.int32)
 
 
-def _fps(clip: Clip, footage: _Footage) -> float | None:
-    times = [t for t in footage.times_s if t is not None]
-    if len(times) == len(footage.times_s) and times[-1] > times[0]:
-        return (len(times) - 1) / (times[-1] - times[0])
-    return probe(clip.frames).fps
-
-
 def _quality(
-    footage: _Footage, tracking: Tracking, transforms: NDArray[np.float32]
+    footage: Footage, tracking: Tracking, transforms: NDArray[np.float32]
 ) -> dict[str, float]:
     scale = float(np.sqrt(abs(np.linalg.det(transforms[0][:, :2]))))
     nose = footage.landmarks[30]

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mecli.clips import Clip
+
 
 def _array(*shape: int, dtype: str = "float32") -> Any:
     """Declare an array field; its metadata is what the cache checks on reading."""
@@ -84,3 +86,15 @@ class ClipRecord:
 
 ARRAYS = tuple(f.name for f in fields(ClipRecord) if "ndim" in f.metadata)
 META = tuple(f.name for f in fields(ClipRecord) if f.name not in ARRAYS)
+
+
+def described(clip: Clip) -> dict[str, Any]:
+    """Return the fields of a record that are known before any frame is opened."""
+    return {
+        "clip_id": clip.clip_id,
+        "corpus": clip.corpus,
+        "subject": clip.subject,
+        "name": clip.name,
+        "source": clip.location,
+        "labels": dict(clip.labels),
+    }

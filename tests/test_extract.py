@@ -17,7 +17,7 @@ from mecli.cache import open_cache, waiting_keys
 from mecli.clips import Clip
 from mecli.errors import InputError, MissingDependency, UsageError
 from mecli.extract import ExtractOptions, extract, list_clips, source_key
-from mecli.preprocess import Recipe
+from mecli.recipe import Recipe
 from mecli.video import write_video
 
 if TYPE_CHECKING:

@@ -15,8 +15,10 @@ from mecli.clips import Clip
 from mecli.corpora.sources import read_sources
 from mecli.errors import InputError, UnknownName
 from mecli.flow import remove_head_motion
+from mecli.footage import Stopwatch
 from mecli.landmarks.choose import choose
-from mecli.preprocess import GRID, Recipe, Stopwatch, preprocess
+from mecli.preprocess import GRID, preprocess
+from mecli.recipe import Recipe
 from mecli.rois import FACE_SIZE, ROI_NAMES
 from mecli.synthesis.pairs import PairOptions, pairs
 from mecli.video import read_frames
@@ -231,7 +233,7 @@ def test_other_flows_and_tim_agree_with_the_default(
 def test_a_clip_too_long_for_memory_is_refused(
     landmarker: Landmarker, clips: dict[str, Clip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mecli.preprocess._MAX_PIXEL_BYTES", 3_000_000)
+    monkeypatch.setattr("mecli.footage._MAX_PIXEL_BYTES", 3_000_000)
     with pytest.raises(InputError, match=r"more than \d+ frames from onset to offset"):
         preprocess(clips["s01_02"], RECIPE, landmarker)
 
