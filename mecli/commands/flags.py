@@ -21,7 +21,7 @@ def known(kind: str) -> str:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 CachePath = Annotated[
-    Path, typer.Option("--cache", "-o", envvar="MECLI_CACHE", help="The HDF5 cache.")
+    Path, typer.Option("--cache", "-o", "-c", envvar="MECLI_CACHE", help="The HDF5 cache.")
 ]
 Jobs = Annotated[
     int | None,
