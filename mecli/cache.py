@@ -6,6 +6,7 @@
     /clips/<corpus>/<subject>/<name>     one group per clip id
       attrs  key      hex digest of source identity, extraction options and schema
              meta     JSON: the fields of `ClipRecord` that are not arrays
+             sha256   hex digest of options, key, meta and all arrays as stored
       flow         (T, H, W, 2) int16   displacement from step 0, dx right, dy down, on a grid
                                         over the aligned face; attrs: scale_px, the pixels of
                                         the 240×280 face that one count stands for
@@ -35,6 +36,7 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,8 +81,10 @@ def clip_image(record: ClipRecord, key: str, options: Mapping[str, Any]) -> byte
         group = file.create_group(f"clips/{record.clip_id}")
         group.attrs["key"] = key
         group.attrs["meta"] = _dump(record.meta())
-        for name in _STORED if record.ok else ():
+        names = _STORED if record.ok else ()
+        for name in names:
             _write_array(group, name, getattr(record, name))
+        group.attrs["sha256"] = _digest(group, names, _dump(options))
         file.flush()
         return bytes(file.id.get_file_image())
 
@@ -107,6 +111,16 @@ def _write_array(group: Any, name: str, values: NDArray[Any]) -> None:
         data.attrs["scale_px"] = scale
 
 
+def _digest(group: Any, names: Iterable[str], options: str) -> str:
+    """Return the sha256 of all that is stored of one clip, `names` being its arrays."""
+    total = hashlib.sha256(f"{options}\n{group.attrs['key']}\n{group.attrs['meta']}".encode())
+    for name in sorted(names):
+        data = group[name]
+        total.update(f"\n{name} {data.shape} {data.attrs.get('scale_px', 1.0)!r}\n".encode())
+        total.update(data[()].tobytes())
+    return total.hexdigest()
+
+
 def _dump(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
@@ -126,15 +140,26 @@ def merge(path: Path, options: Mapping[str, Any], drop: Iterable[str] = ()) -> i
         parts = sorted(parts_folder(path).glob("[!.]*.h5"))
         dropped = set(drop)
         if parts or dropped or not path.exists():
-            _rewrite(path, parts, options, dropped)
+            places = _places([path, *parts] if path.exists() else parts, options)
+            _rewrite(path, {c: p for c, p in places.items() if c not in dropped}, options)
         for part in parts:
             part.unlink(missing_ok=True)
         _sweep(path)
     return len(parts)
 
 
-def _rewrite(path: Path, parts: list[Path], options: Mapping[str, Any], dropped: set[str]) -> None:
-    sources = [path, *parts] if path.exists() else parts
+def combine(path: Path, places: Mapping[str, Path], options: Mapping[str, Any]) -> None:
+    """Replace the cache at `path` by the clips in `places`, each from the cache named there.
+
+    Raises `InputError` if one of them was made with other options, or if the disk has too
+    little room.
+    """
+    with _lock(path):
+        _rewrite(path, places, options)
+
+
+def _rewrite(path: Path, places: Mapping[str, Path], options: Mapping[str, Any]) -> None:
+    sources = set(places.values())
     need = sum(source.stat().st_size for source in sources) + (1 << 20)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with contextlib.ExitStack() as stack:
@@ -143,29 +168,34 @@ def _rewrite(path: Path, parts: list[Path], options: Mapping[str, Any], dropped:
             _write_root(file, options)
         _reserve(beside, need)
         with h5py.File(beside, "r+") as file:
-            _copy_all(file, sources, options, dropped)
+            _copy_all(file, places, options)
         with beside.open("rb") as written:
             os.fsync(written.fileno())
         beside.replace(path)
         files.sync_folder(path.parent)
 
 
-def _copy_all(
-    file: Any, sources: list[Path], options: Mapping[str, Any], dropped: set[str]
-) -> None:
-    """Copy each clip from the last source that has it, in the order of clip ids."""
+def _places(sources: Iterable[Path], options: Mapping[str, Any]) -> dict[str, Path]:
+    """Return each clip id with the last of `sources` that has it."""
     places: dict[str, Path] = {}
     for source in sources:
         with Cache(source) as cache:
             check_options(cache, options)
             places |= dict.fromkeys(cache.clip_ids, source)
-    with Cache(sources[0]) if sources else contextlib.nullcontext() as first:
-        for clip_id in sorted(set(places) - dropped):
-            if first is not None and places[clip_id] == sources[0]:
-                first.copy_into(file, clip_id)
-            else:
-                with Cache(places[clip_id]) as part:
-                    part.copy_into(file, clip_id)
+    return places
+
+
+def _copy_all(file: Any, places: Mapping[str, Path], options: Mapping[str, Any]) -> None:
+    """Copy each clip from its place, in the order of clip ids."""
+    clips_of = Counter(places.values())
+    with contextlib.ExitStack() as stack:
+        # Walking a large cache takes a while; parts of one clip would be too many to hold.
+        large = {p: stack.enter_context(Cache(p)) for p, clips in clips_of.items() if clips > 1}
+        for clip_id in sorted(places):
+            place = places[clip_id]
+            with contextlib.nullcontext(large[place]) if place in large else Cache(place) as cache:
+                check_options(cache, options)
+                cache.copy_into(file, clip_id)
 
 
 def check_options(cache: Cache, options: Mapping[str, Any]) -> None:
@@ -230,6 +260,20 @@ def waiting_keys(path: Path) -> set[str]:
     return {part.stem for part in parts_folder(path).glob("[!.]*.h5")}
 
 
+@contextlib.contextmanager
+def _telling_damage(path: Path) -> Iterator[None]:
+    """Turn what h5py raises on a damaged file into `InputError`; measured by flipping bits."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (AttributeError, KeyError, OSError, RuntimeError, ValueError) as error:
+        reason = str(error).strip("'\"")
+        raise InputError(
+            f"{path}: damaged inside ({reason}); copy it anew or extract again"
+        ) from error
+
+
 class Cache:
     """A cache opened for reading; a context manager. Raises `InputError` on anything odd."""
 
@@ -246,8 +290,9 @@ class Cache:
                 f"{path}: not a readable HDF5 file; make it anew with `mecli extract`"
             ) from error
         try:
-            self._check_root()
-            self._places = dict(self._walk())
+            with _telling_damage(path):
+                self._check_root()
+                self._places = dict(self._walk())
         except BaseException:
             self._file.close()
             raise
@@ -265,7 +310,8 @@ class Cache:
 
     def key(self, clip_id: str) -> str:
         """Return the digest under which `clip_id` was extracted."""
-        return self._text(self._group(clip_id), "key")
+        with _telling_damage(self.path):
+            return self._text(self._group(clip_id), "key")
 
     def fingerprint(self) -> str:
         """Return a digest of everything in the cache that training can see."""
@@ -285,7 +331,8 @@ class Cache:
 
     def summary(self, clip_id: str) -> ClipRecord:
         """Return the record of `clip_id` without its arrays."""
-        text = self._text(self._group(clip_id), "meta")
+        with _telling_damage(self.path):
+            text = self._text(self._group(clip_id), "meta")
         try:
             meta = json.loads(text)
             unknown = set(meta) ^ set(META)
@@ -304,8 +351,9 @@ class Cache:
         record = self.summary(clip_id)
         if not record.ok:
             return record
-        group = self._group(clip_id)
-        arrays: dict[str, Any] = {n: self._array(group, n, clip_id) for n in ARRAYS}
+        with _telling_damage(self.path):
+            group = self._group(clip_id)
+            arrays: dict[str, Any] = {n: self._array(group, n, clip_id) for n in ARRAYS}
         return replace(record, **arrays)
 
     def records(self, clip_ids: Iterable[str] | None = None) -> Iterator[ClipRecord]:
@@ -317,13 +365,28 @@ class Cache:
 
     def copy_into(self, file: Any, clip_id: str) -> None:
         """Copy `clip_id` into the open HDF5 `file`, checked array by array."""
-        source = self._group(clip_id)
-        target = file.create_group(f"clips/{clip_id}")
-        for name in ("key", "meta"):
-            target.attrs[name] = self._text(source, name)
-        for name in sorted(_STORED) if self.summary(clip_id).ok else ():
-            self._dataset(source, name, clip_id)
-            source.copy(name, target)
+        with _telling_damage(self.path):
+            source = self._group(clip_id)
+            target = file.create_group(f"clips/{clip_id}")
+            for name in ("key", "meta", "sha256"):
+                if name in source.attrs:
+                    target.attrs[name] = self._text(source, name)
+            for name in sorted(_STORED) if self.summary(clip_id).ok else ():
+                self._dataset(source, name, clip_id)
+                source.copy(name, target)
+
+    def check(self, clip_id: str) -> ClipRecord:
+        """Return the whole record of `clip_id`; `InputError` if one bit of it has changed."""
+        record = self.record(clip_id)
+        with _telling_damage(self.path):
+            group = self._group(clip_id)
+            digest = _digest(group, _STORED if record.ok else (), _dump(self.options))
+            if self._text(group, "sha256") != digest:
+                raise InputError(
+                    f"{self.path}: clip {clip_id}: has changed since it was written (its sha256 "
+                    "differs); extract it anew"
+                )
+        return record
 
     def _check_root(self) -> None:
         schema = self._file.attrs.get("schema")
