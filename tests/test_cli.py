@@ -18,6 +18,7 @@ from mecli import __version__, cli
 from mecli.bench import BenchExtractOptions
 from mecli.check import CheckOptions
 from mecli.commands.bench import bench_extract
+from mecli.commands.caches import info, merge, verify
 from mecli.commands.check import check
 from mecli.commands.evaluate import evaluate
 from mecli.commands.extract import extract
@@ -30,6 +31,7 @@ from mecli.extract import ExtractOptions
 from mecli.predict import PredictOptions
 from mecli.synth import SynthOptions
 from mecli.train import TrainOptions
+from mecli.verify import VerifyOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +61,7 @@ def run(*arguments: str, **environment: str) -> Any:
         (bench_extract, BenchExtractOptions),
         (synth, SynthOptions),
         (check, CheckOptions),
+        (verify, VerifyOptions),
     ],
 )
 def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, options: Any) -> None:
@@ -83,7 +86,7 @@ def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, option
 
 
 def test_every_flag_has_help_and_every_command_an_example() -> None:
-    for command in (extract, train, evaluate, predict, bench_extract, check):
+    for command in (extract, train, evaluate, predict, bench_extract, check, info, verify, merge):
         assert re.search("Example: .*mecli ", command.__doc__ or "")
         for name, hint in get_type_hints(command, include_extras=True).items():
             if name != "return":
