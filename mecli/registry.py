@@ -36,6 +36,11 @@ LANDMARKERS: Mapping[str, str] = {
 MODELS: Mapping[str, str] = {
     "roi-flow-lstm": "mecli.models.roi_flow_lstm:RoiFlowLstm",
     "cnn-lstm": "mecli.models.cnn_lstm:CnnLstm",
+    "ststnet": "mecli.models.ststnet:StstNet",
+    "off-apexnet": "mecli.models.off_apexnet:OffApexNet",
+    "dual-inception": "mecli.models.dual_inception:DualInception",
+    "rcn-a": "mecli.models.rcn_a:RcnA",
+    "sssnet": "mecli.models.sssnet:SssNet",
 }
 
 FLOWS: Mapping[str, str] = {
