@@ -41,6 +41,7 @@ MODELS: Mapping[str, str] = {
     "dual-inception": "mecli.models.dual_inception:DualInception",
     "rcn-a": "mecli.models.rcn_a:RcnA",
     "sssnet": "mecli.models.sssnet:SssNet",
+    "htnet": "mecli.models.htnet:HtNet",
 }
 
 FLOWS: Mapping[str, str] = {
