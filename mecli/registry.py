@@ -42,6 +42,7 @@ MODELS: Mapping[str, str] = {
     "rcn-a": "mecli.models.rcn_a:RcnA",
     "sssnet": "mecli.models.sssnet:SssNet",
     "htnet": "mecli.models.htnet:HtNet",
+    "cnn-lstm-se": "mecli.models.cnn_lstm_se:CnnLstmSe",
 }
 
 FLOWS: Mapping[str, str] = {

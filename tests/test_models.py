@@ -32,7 +32,11 @@ MODELS = sorted(registry.MODELS)
 SMALL: dict[str, dict[str, Any]] = {
     "roi-flow-lstm": {"steps": 3},
     "cnn-lstm": {"steps": 3, "patches": 4},
+    "cnn-lstm-se": {"steps": 3, "patches": 4},
+    "htnet": {"width": 12, "depths": "1,1,1", "spread": 2, "learning_rate": 3e-3},
 }
+# Wide networks learn eight clips in fewer epochs, and every one of theirs costs more.
+EPOCHS = {"cnn-lstm": 30, "cnn-lstm-se": 30, "dual-inception": 25, "off-apexnet": 15, "rcn-a": 30}
 
 
 def small(name: str) -> tuple[Any, Any]:
@@ -86,23 +90,33 @@ class TestEveryModel:
         labels = np.array([k % 3 for k in range(8)], dtype=np.int64)
         features = np.stack([model.features(c, options) for c in clips])
         table = Table(tuple(c.clip_id for c in clips), features, labels, 3)
-        stages = with_epochs(model.stages(options), 60)
+        epochs = EPOCHS.get(name, 60)
+        stages = with_epochs(model.stages(options), epochs)
         fitted = fit(stages, table, np.arange(8), seed=0)
         assert (score_rows(stages, fitted.networks, table, range(8)).argmax(1) == labels).all()
         for losses in fitted.history.values():
-            assert len(losses) == 60
+            assert len(losses) == epochs
             assert losses[-1] < losses[0]
 
     def test_an_occluded_roi_changes_nothing_outside_it(self, name: str) -> None:
         model, options = small(name)
         features = model.features(record("s", "c", 1), options)
+        before = features.copy()
         hidden = model.occlude(features, 5, options)
-        assert np.array_equal(hidden[:, :5], features[:, :5])
-        assert not np.array_equal(hidden[:, 5], features[:, 5])
+        changed = hidden != features
+        assert changed.any()
+        assert not changed.all()
+        assert np.array_equal(features, before)
+        if features.ndim > 3:
+            assert not np.delete(changed, 5, axis=1).any()
 
     def test_a_clip_without_flow_is_refused_by_name(self, name: str) -> None:
         model, options = small(name)
-        bare = replace(record("s", "c", 0), flow=np.zeros((0, 0, 0, 2), np.float32))
+        bare = replace(
+            record("s", "c", 0),
+            flow=np.zeros((0, 0, 0, 2), np.float32),
+            apex_flow=np.zeros((0, 0, 2), np.float32),
+        )
         with pytest.raises(InputError, match=r"made/s/c.*no flow"):
             model.features(bare, options)
 
