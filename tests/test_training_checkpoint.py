@@ -81,11 +81,15 @@ def test_scores_are_probabilities_and_none_for_no_clips(path: Path) -> None:
     assert scores(checkpoint, []).shape == (0, 3)
 
 
-def test_roi_weights_of_the_model_sum_to_one(path: Path) -> None:
-    shares = roi_contributions(load_checkpoint(path), record("s", "c", 1))
+def test_contributions_of_the_rois_add_up_to_the_score(path: Path) -> None:
+    checkpoint, clip = load_checkpoint(path), record("s", "c", 1)
+    shares = roi_contributions(checkpoint, clip)
+    values = RoiFlowLstm.features(clip, checkpoint.options)
+    class_scores = checkpoint.networks[0](torch.from_numpy(values)[None], {})[0].detach()
+    winner = int(scores(checkpoint, [clip])[0].argmax())
     assert tuple(shares) == ROI_NAMES
-    assert sum(shares.values()) == pytest.approx(1.0)
-    assert min(shares.values()) > 0
+    expected = float(class_scores[winner] - class_scores.mean())
+    assert sum(shares.values()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_without_weights_occlusion_tells_what_a_roi_contributes() -> None:

@@ -103,8 +103,8 @@ class Network(nn.Module):
         """Return what the next stage is trained on, (B, …), with these weights frozen."""
         raise NotImplementedError
 
-    def roi_weights(self, batch: Tensor) -> Tensor | None:
-        """Return (B, R) shares that the network itself gives the ROIs, if it has such."""
+    def roi_scores(self, batch: Tensor) -> Tensor | None:
+        """Return the part (B, R, K) that each ROI brings to the class scores, if they add up."""
         return None
 
     def penalty(self) -> Tensor | float:

@@ -193,7 +193,7 @@ class RoiFlowNetwork(Network):
         self.norm = nn.GroupNorm(4, 2 * o.channels)
         self.feature = GroupedDense(_KINDS, 2 * o.channels * (size // 4) ** 2, o.feature)
         self.lstm = GroupedLstm(_KINDS, o.feature, o.hidden)
-        self.attention = GroupedDense(_KINDS, o.hidden, 1, gain=0.1)
+        self.attention = GroupedDense(_KINDS, o.hidden, 1, gain=1.0)
         self.evidence = GroupedDense(_KINDS, o.hidden, n_classes, gain=1.0)
         self.dropouts = {
             "feature": Dropout((rois, 1, o.feature), o.dropout),
@@ -224,8 +224,13 @@ class RoiFlowNetwork(Network):
         return batch.shape[2] * (weights * evidence).sum(0)
 
     def roi_weights(self, batch: Tensor) -> Tensor:
-        """Return the share (B, R) that each ROI has in the decision."""
+        """Return the weight (B, R) of each ROI; they sum to 1."""
         return self._read(batch, {})[0][..., 0].transpose(0, 1)
+
+    def roi_scores(self, batch: Tensor) -> Tensor:
+        """Return the part (B, R, K) of the class scores that each ROI brings: weight × evidence."""
+        weights, evidence = self._read(batch, {})
+        return (len(weights) * weights * evidence).transpose(0, 1)
 
     def _read(self, batch: Tensor, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the weight (R, B, 1) and the evidence (R, B, K) of each ROI."""

@@ -223,15 +223,19 @@ def scores(checkpoint: Checkpoint, records: Iterable[ClipRecord]) -> NDArray[np.
 def roi_contributions(checkpoint: Checkpoint, record: ClipRecord) -> dict[str, float]:
     """Return what each ROI contributes to the decision on one clip.
 
-    For a model that weighs its ROIs these are its own weights (they sum to 1). For others
-    it is occlusion: how much probability the winning class loses when the ROI stands still,
-    which may be negative.
+    For a model whose class scores are a sum over ROIs it is the ROI's part of the winning
+    class's score, less the mean of its parts over all classes. For others it is occlusion:
+    how much probability the winning class loses when the ROI stands still. Either may be
+    negative: then the ROI speaks against the decision.
     """
     stages, values = checkpoint.stages, features(checkpoint, record)
-    base, weights = read(stages, checkpoint.networks, values)
-    if weights is None:
-        model, winner = registry.load("model", checkpoint.model), int(base.argmax())
+    base, parts = read(stages, checkpoint.networks, values)
+    winner = int(base.argmax())
+    if parts is not None:
+        shares = parts[:, winner] - parts.mean(axis=1)
+    else:
+        model = registry.load("model", checkpoint.model)
         still = (model.occlude(values, r, checkpoint.options) for r in range(len(ROI_NAMES)))
         left = [read(stages, checkpoint.networks, v).probabilities[winner] for v in still]
-        weights = base[winner] - np.array(left)
-    return {name: float(w) for name, w in zip(ROI_NAMES, weights, strict=True)}
+        shares = base[winner] - np.array(left)
+    return {name: float(s) for name, s in zip(ROI_NAMES, shares, strict=True)}

@@ -48,10 +48,10 @@ class Fitted:
 
 
 class Reading(NamedTuple):
-    """What the networks say about one clip: probabilities (K,), and (R,) weights if any."""
+    """What the networks say about one clip: probabilities (K,), and ROIs' parts (R, K) if any."""
 
     probabilities: NDArray[np.float64]
-    roi_weights: NDArray[np.float64] | None
+    roi_scores: NDArray[np.float64] | None
 
 
 def build(
@@ -280,8 +280,8 @@ def read(
     views = last.views(value[None])
     scores = torch.stack([last(view, {}) for view in views]).to(torch.float64)
     probabilities: NDArray[np.float64] = torch.softmax(scores, -1).mean(0)[0].numpy()
-    weights = last.roi_weights(value[None])
-    return Reading(probabilities, None if weights is None else weights[0].to(torch.float64).numpy())
+    parts = last.roi_scores(value[None])
+    return Reading(probabilities, None if parts is None else parts[0].to(torch.float64).numpy())
 
 
 def score_rows(
