@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from mecli import __version__, terminal
-from mecli.commands import bench, caches, check, evaluate, extract, predict, synth, train
+from mecli.commands import bench, caches, check, evaluate, extract, predict, preview, synth, train
 from mecli.errors import INTERRUPTED, MecliError
 
 _BROKEN_PIPE = 141
@@ -73,6 +73,7 @@ app.command()(synth.synth)
 app.command()(caches.info)
 app.command()(caches.verify)
 app.command()(caches.merge)
+app.command()(preview.preview)
 app.add_typer(bench.app, name="bench")
 
 

@@ -24,11 +24,13 @@ from mecli.commands.evaluate import evaluate
 from mecli.commands.extract import extract
 from mecli.commands.flags import whole_numbers
 from mecli.commands.predict import predict
+from mecli.commands.preview import preview
 from mecli.commands.synth import synth
 from mecli.commands.train import train
 from mecli.evaluate import EvaluateOptions
 from mecli.extract import ExtractOptions
 from mecli.predict import PredictOptions
+from mecli.preview import PreviewOptions
 from mecli.synth import SynthOptions
 from mecli.train import TrainOptions
 from mecli.verify import VerifyOptions
@@ -62,6 +64,7 @@ def run(*arguments: str, **environment: str) -> Any:
         (synth, SynthOptions),
         (check, CheckOptions),
         (verify, VerifyOptions),
+        (preview, PreviewOptions),
     ],
 )
 def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, options: Any) -> None:
@@ -86,7 +89,18 @@ def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, option
 
 
 def test_every_flag_has_help_and_every_command_an_example() -> None:
-    for command in (extract, train, evaluate, predict, bench_extract, check, info, verify, merge):
+    for command in (
+        extract,
+        train,
+        evaluate,
+        predict,
+        bench_extract,
+        check,
+        info,
+        verify,
+        merge,
+        preview,
+    ):
         assert re.search("Example: .*mecli ", command.__doc__ or "")
         for name, hint in get_type_hints(command, include_extras=True).items():
             if name != "return":
