@@ -107,6 +107,13 @@ class Network(nn.Module):
         """Return the part (B, R, K) that each ROI brings to the class scores, if they add up."""
         return None
 
+    def solve(self, values: Tensor, labels: Tensor) -> float:
+        """Set the weights from training clips (N, …) and labels (N,) alone; return their loss."""
+        raise NotImplementedError
+
+    def make_room(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Prepare for weights of these shapes, where their number hangs on the training clips."""
+
     def penalty(self) -> Tensor | float:
         """Return what the loss of every step has to bear for the weights themselves."""
         return 0.0
@@ -122,6 +129,8 @@ class Stage:
     """(shape of one unit's features, number of classes) → network."""
     unit: Literal["clip", "step"] = "clip"
     """Whether a unit of the batch is a clip or one time step of it (first axis)."""
+    solved: bool = False
+    """Whether the network solves for its weights at once instead of taking the recipe's steps."""
 
 
 class Model(Protocol):

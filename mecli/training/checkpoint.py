@@ -154,6 +154,7 @@ def _networks(
         # Without memory first: the description may ask for any size.
         with torch.device("meta"):
             blank, _ = networks_for(checkpoint.stages, shape, n_classes, dtype)
+            _make_room(checkpoint.stages, blank, tensors)
     except (RuntimeError, ValueError, IndexError) as error:
         raise InputError(f"{path}: shape {shape} does not fit the model's options") from error
     expected = {
@@ -172,12 +173,24 @@ def _networks(
                 f"{tuple(tensors[name].shape)}, expected {tuple(value.shape)}"
             )
     networks, _ = networks_for(checkpoint.stages, shape, n_classes, dtype)
+    _make_room(checkpoint.stages, networks, tensors)
     for stage, network in zip(checkpoint.stages, networks, strict=True):
         mine = f"{stage.name}."
         part = {n.removeprefix(mine): t for n, t in tensors.items() if n.startswith(mine)}
         network.load_state_dict(part)
         network.eval()
     return tuple(networks)
+
+
+def _make_room(
+    stages: Sequence[Stage], networks: Sequence[Network], tensors: Mapping[str, Tensor]
+) -> None:
+    """Let each network take as many weights as the file holds, where their number is open."""
+    for stage, network in zip(stages, networks, strict=True):
+        mine = f"{stage.name}."
+        network.make_room(
+            {n.removeprefix(mine): tuple(t.shape) for n, t in tensors.items() if n.startswith(mine)}
+        )
 
 
 def networks_for(

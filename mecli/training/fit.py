@@ -95,7 +95,8 @@ def fit(
     for stage in stages:
         units = Units(table, stage, clip_weights(table, stage, train), values)
         network = build(stage, units.shape, table.n_classes, seed, dtype)
-        history[stage.name] = _train(stage, network, units, seed)
+        train_stage = _solve if stage.solved else _train
+        history[stage.name] = train_stage(stage, network, units, seed)
         networks.append(network)
         if stage is not stages[-1]:
             values = export(network, units)
@@ -163,6 +164,13 @@ def export(network: Network, units: Units) -> Tensor:
 def exported(network: Network, clip: Tensor, by_step: bool) -> Tensor:
     """Return one clip's features for the next stage; always computed alone."""
     return network.export(clip) if by_step else network.export(clip[None])[0]
+
+
+def _solve(stage: Stage, network: Network, units: Units, _seed: int) -> list[float]:
+    """Let `network` set its weights from the training clips; return its one loss."""
+    rows = torch.nonzero(units.weights > 0)[:, 0]
+    values = as_input(units.take(rows), next(network.parameters()).dtype)
+    return [checked_loss(stage, 0, network.solve(values, units.labels[rows]))]
 
 
 def _train(stage: Stage, network: Network, units: Units, seed: int) -> list[float]:
