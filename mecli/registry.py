@@ -43,6 +43,7 @@ MODELS: Mapping[str, str] = {
     "sssnet": "mecli.models.sssnet:SssNet",
     "htnet": "mecli.models.htnet:HtNet",
     "cnn-lstm-se": "mecli.models.cnn_lstm_se:CnnLstmSe",
+    "flow-svm": "mecli.models.flow_svm:FlowSvm",
 }
 
 FLOWS: Mapping[str, str] = {
