@@ -44,6 +44,7 @@ MODELS: Mapping[str, str] = {
     "htnet": "mecli.models.htnet:HtNet",
     "cnn-lstm-se": "mecli.models.cnn_lstm_se:CnnLstmSe",
     "flow-svm": "mecli.models.flow_svm:FlowSvm",
+    "bi-woof-svm": "mecli.models.bi_woof_svm:BiWoofSvm",
 }
 
 FLOWS: Mapping[str, str] = {
