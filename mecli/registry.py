@@ -45,6 +45,7 @@ MODELS: Mapping[str, str] = {
     "cnn-lstm-se": "mecli.models.cnn_lstm_se:CnnLstmSe",
     "flow-svm": "mecli.models.flow_svm:FlowSvm",
     "bi-woof-svm": "mecli.models.bi_woof_svm:BiWoofSvm",
+    "lbp-top-svm": "mecli.models.lbp_top_svm:LbpTopSvm",
 }
 
 FLOWS: Mapping[str, str] = {
