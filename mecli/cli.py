@@ -10,7 +10,18 @@ import typer
 from typer.core import TyperGroup
 
 from mecli import __version__, terminal
-from mecli.commands import bench, caches, check, evaluate, extract, predict, preview, synth, train
+from mecli.commands import (
+    bench,
+    caches,
+    check,
+    evaluate,
+    export,
+    extract,
+    predict,
+    preview,
+    synth,
+    train,
+)
 from mecli.errors import INTERRUPTED, MecliError
 
 _BROKEN_PIPE = 141
@@ -74,6 +85,7 @@ app.command()(caches.info)
 app.command()(caches.verify)
 app.command()(caches.merge)
 app.command()(preview.preview)
+app.command()(export.export)
 app.add_typer(bench.app, name="bench")
 
 

@@ -21,6 +21,7 @@ from mecli.commands.bench import bench_extract
 from mecli.commands.caches import info, merge, verify
 from mecli.commands.check import check
 from mecli.commands.evaluate import evaluate
+from mecli.commands.export import export
 from mecli.commands.extract import extract
 from mecli.commands.flags import whole_numbers
 from mecli.commands.predict import predict
@@ -28,6 +29,7 @@ from mecli.commands.preview import preview
 from mecli.commands.synth import synth
 from mecli.commands.train import train
 from mecli.evaluate import EvaluateOptions
+from mecli.export import ExportOptions
 from mecli.extract import ExtractOptions
 from mecli.predict import PredictOptions
 from mecli.preview import PreviewOptions
@@ -65,6 +67,7 @@ def run(*arguments: str, **environment: str) -> Any:
         (check, CheckOptions),
         (verify, VerifyOptions),
         (preview, PreviewOptions),
+        (export, ExportOptions),
     ],
 )
 def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, options: Any) -> None:
@@ -100,6 +103,7 @@ def test_every_flag_has_help_and_every_command_an_example() -> None:
         verify,
         merge,
         preview,
+        export,
     ):
         assert re.search("Example: .*mecli ", command.__doc__ or "")
         for name, hint in get_type_hints(command, include_extras=True).items():

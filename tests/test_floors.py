@@ -38,6 +38,7 @@ FLOORS = [
         "verify",
         "merge",
         "preview",
+        "export",
     },
     {"bench"},
     {"commands"},

@@ -266,13 +266,15 @@ def _write_curve(page: _Page, y: int, record: ClipRecord) -> None:
         line = round(bottom - level / high * (bottom - top))
         cv2.line(page.pixels, (left, line), (right, line), (228, 230, 234), 1)
         page.write(_MARGIN, line - 9, f"{level:.2g}", 12, _FAINT)
+    marks: dict[int, list[str]] = {}
     for moment in MOMENTS:
-        position = getattr(record, moment)
-        if position is not None and 0 <= position - record.first_frame <= last:
-            x = left + round((position - record.first_frame) / last * (right - left))
-            cv2.line(page.pixels, (x, top - 6), (x, bottom), _AMBER, 2)
-            at = x + 4 if moment == "onset" else x - (46 if moment == "offset" else -4)
-            page.write(at, top - 14, moment, 12, _FAINT)
+        place = _position(record, moment) - record.first_frame
+        if getattr(record, moment) is not None and 0 <= place <= last:
+            marks.setdefault(left + round(place / last * (right - left)), []).append(moment)
+    for x, moments in marks.items():
+        text = ", ".join(moments)
+        cv2.line(page.pixels, (x, top - 6), (x, bottom), _AMBER, 2)
+        page.write(x + 4 if x < right - 90 else x - 6 - 7 * len(text), top - 14, text, 12, _FAINT)
     xs = left + np.arange(last + 1) / last * (right - left)
     ys = bottom - record.curve / high * (bottom - top)
     points = np.rint(np.stack([xs, ys], axis=-1) * 16).astype(np.int32)
