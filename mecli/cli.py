@@ -17,6 +17,7 @@ from mecli.commands import (
     evaluate,
     export,
     extract,
+    models,
     predict,
     preview,
     synth,
@@ -80,6 +81,7 @@ app.command()(extract.extract)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
+app.command()(models.models)
 app.command()(synth.synth)
 app.command()(caches.info)
 app.command()(caches.verify)

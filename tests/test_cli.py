@@ -24,6 +24,7 @@ from mecli.commands.evaluate import evaluate
 from mecli.commands.export import export
 from mecli.commands.extract import extract
 from mecli.commands.flags import whole_numbers
+from mecli.commands.models import models
 from mecli.commands.predict import predict
 from mecli.commands.preview import preview
 from mecli.commands.synth import synth
@@ -36,6 +37,7 @@ from mecli.preview import PreviewOptions
 from mecli.synth import SynthOptions
 from mecli.train import TrainOptions
 from mecli.verify import VerifyOptions
+from mecli.zoo import ZooOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +70,7 @@ def run(*arguments: str, **environment: str) -> Any:
         (verify, VerifyOptions),
         (preview, PreviewOptions),
         (export, ExportOptions),
+        (models, ZooOptions),
     ],
 )
 def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, options: Any) -> None:
@@ -94,6 +97,7 @@ def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, option
 def test_every_flag_has_help_and_every_command_an_example() -> None:
     for command in (
         extract,
+        models,
         train,
         evaluate,
         predict,

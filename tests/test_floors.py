@@ -39,6 +39,7 @@ FLOORS = [
         "merge",
         "preview",
         "export",
+        "zoo",
     },
     {"bench"},
     {"commands"},

@@ -35,7 +35,7 @@ class DualInception(ApexModel):
 
     name: ClassVar[str] = "dual-inception"
     paper: ClassVar[str] = (
-        "Zhou, Mao, Xue, Dual-inception network for cross-database micro-expression "
+        "Zhou et al., Dual-inception network for cross-database micro-expression "
         "recognition, FG 2019"
     )
     doi: ClassVar[str] = "10.1109/FG.2019.8756579"

@@ -47,7 +47,8 @@ class FlowSvm:
 
     name: ClassVar[str] = "flow-svm"
     paper: ClassVar[str] = (
-        "a baseline of this project; Cortes, Vapnik, Support-vector networks, Machine Learning 1995"
+        "a baseline of this project; Cortes & Vapnik, Support-vector networks, "
+        "Machine Learning 1995"
     )
     doi: ClassVar[str] = "10.1007/BF00994018"
     input: ClassVar[str] = "apex flow"

@@ -60,7 +60,7 @@ class LbpTopSvm:
 
     name: ClassVar[str] = "lbp-top-svm"
     paper: ClassVar[str] = (
-        "Zhao, Pietikäinen, Dynamic texture recognition using local binary patterns with an "
+        "Zhao & Pietikäinen, Dynamic texture recognition using local binary patterns with an "
         "application to facial expressions, IEEE TPAMI 2007"
     )
     doi: ClassVar[str] = "10.1109/TPAMI.2007.1110"

@@ -34,7 +34,7 @@ class SssNet(ApexModel):
 
     name: ClassVar[str] = "sssnet"
     paper: ClassVar[str] = (
-        "Varanka, Peng, Zhao, Micro-expression recognition with noisy labels, "
+        "Varanka et al., Micro-expression recognition with noisy labels, "
         "IS&T Electronic Imaging 2021"
     )
     doi: ClassVar[str] = "10.2352/ISSN.2470-1173.2021.11.HVEI-157"

@@ -1,0 +1,138 @@
+"""The verb ``models``: every architecture with its source, size, options and measured cost."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from mecli import registry
+from mecli.errors import InputError, UsageError
+from mecli.report.zoo import Card, Cost, Option
+
+if TYPE_CHECKING:
+    from mecli.records import ClipRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ZooOptions:
+    """What ``mecli models`` can be told; the defaults are the command line's."""
+
+    model: str | None = None
+    preset: str | None = None
+    runs: Path = Path("runs")
+
+    def __post_init__(self) -> None:
+        if self.model is not None:
+            registry.check_name("model", self.model)
+        elif self.preset is not None:
+            raise UsageError(f"preset '{self.preset}' of which model? Name one")
+
+
+def models(options: ZooOptions | None = None) -> list[Card]:
+    """Return the card of every registered model, or of the one that `options` names."""
+    chosen = options or ZooOptions()
+    costs = measured(chosen.runs)
+    names = registry.names("model") if chosen.model is None else (chosen.model,)
+    return [_card(name, chosen.preset, costs.get(name)) for name in names]
+
+
+def _card(name: str, preset: str | None, cost: Cost | None) -> Card:
+    from mecli.models.options import resolve
+
+    model = registry.load("model", name)
+    values = resolve(model, {}, preset)
+    shape = model.features(_blank(), values).shape
+    return Card(
+        name=name,
+        paper=model.paper,
+        doi=model.doi,
+        input=model.input,
+        shape=tuple(shape),
+        weights=_weights(model.stages(values), shape),
+        options=_options(values),
+        presets=model.presets,
+        cost=cost,
+    )
+
+
+def _blank() -> ClipRecord:
+    """Return a clip on which nothing moves, of the size that extraction gives."""
+    import numpy as np
+
+    from mecli.records import ClipRecord
+    from mecli.rois import ROI_BOXES
+
+    return ClipRecord(
+        clip_id="blank/blank/blank",
+        corpus="blank",
+        subject="blank",
+        name="blank",
+        flow=np.zeros((16, 70, 60, 2), np.float32),
+        apex_flow=np.zeros((70, 60, 2), np.float32),
+        roi_frames=np.zeros((16, len(ROI_BOXES), 48, 48, 3), np.uint8),
+        roi_boxes=ROI_BOXES.copy(),
+    )
+
+
+def _weights(stages: Any, shape: tuple[int, ...]) -> dict[str, int | None]:
+    """Count the weights of each stage for three classes, without memory for them."""
+    import torch
+
+    from mecli.training.checkpoint import networks_for
+
+    with torch.device("meta"):
+        networks, _ = networks_for(stages, shape, 3, torch.float32)
+    return {
+        stage.name: None if stage.solved else sum(p.numel() for p in network.parameters())
+        for stage, network in zip(stages, networks, strict=True)
+    }
+
+
+def _options(values: Any) -> tuple[Option, ...]:
+    hints, about = get_type_hints(type(values)), _docstrings(type(values))
+    return tuple(
+        Option(
+            name=f.name,
+            kind="choice" if get_args(hints[f.name]) else hints[f.name].__name__,
+            value=getattr(values, f.name),
+            choices=get_args(hints[f.name]),
+            about=about.get(f.name, ""),
+        )
+        for f in fields(values)
+    )
+
+
+def _docstrings(cls: type[Any]) -> dict[str, str]:
+    """Return the text below each field of a dataclass and of those it is made from."""
+    found: dict[str, str] = {}
+    for part in reversed(cls.__mro__[:-1]):
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(part))).body
+        assert isinstance(tree, ast.ClassDef)
+        for field, below in zip(tree.body, tree.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                text = below.value if isinstance(below, ast.Expr) else None
+                if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    found[field.target.id] = " ".join(text.value.split())
+    return found
+
+
+def measured(runs: Path) -> dict[str, Cost]:
+    """Return by model what its folds took in the newest run below `runs` that can be read."""
+    from mecli.files import read_json
+    from mecli.training import folder
+
+    found: dict[str, Cost] = {}
+    for path in sorted(runs.glob(f"*/{folder.RUN}")):
+        try:
+            name = str(folder.read_run(path.parent).get("model"))
+            folds = [read_json(fold) for fold in path.parent.glob("folds/*/*.json")]
+            times = [float(fold["duration_s"]) for fold in folds]
+        except (InputError, KeyError, TypeError, ValueError):
+            continue
+        if times:
+            found[name] = Cost(path.parent.name, len(times), round(sum(times) / len(times), 3))
+    return found
