@@ -163,6 +163,18 @@ def train(options: TrainOptions, progress: Progress | None = None) -> TrainResul
     return _train(options, run, data, folds, progress)
 
 
+def train_each(
+    options: TrainOptions, models: Sequence[str], progress: Progress | None = None
+) -> list[TrainResult]:
+    """Train `models` one after another, all else as in `options`; all names are checked first."""
+    each = [replace(options, model=model) for model in models]
+    if len(set(models)) < len(each):
+        raise UsageError(f"--model {','.join(models)}: a model is named twice")
+    for one in each:
+        _resolved(one)
+    return [train(one, progress) for one in each]
+
+
 def resume(run: Path, progress: Progress | None = None, jobs: int | None = None) -> TrainResult:
     """Go on with the run in folder `run`; finished folds are not repeated.
 

@@ -19,7 +19,10 @@ def train(
             "--cache", "-c", envvar="MECLI_CACHE", help="The HDF5 cache; may be given repeatedly."
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help=f"One of: {known('model')}.")] = "roi-flow-lstm",
+    model: Annotated[
+        str,
+        typer.Option(help=f"One of: {known('model')}; or several, as in a,b (see `mecli models`)."),
+    ] = "roi-flow-lstm",
     protocol: Annotated[str, typer.Option(help=f"One of: {known('protocol')}.")] = "loso",
     labels: Annotated[
         str,
@@ -66,15 +69,16 @@ def train(
     from mecli import train as verb
     from mecli.report import runs as report
 
+    names = [name.strip() for name in model.split(",")]
     with terminal.progress("train") as progress:
         if resume is not None:
-            result = verb.resume(resume, progress, jobs)
+            results = [verb.resume(resume, progress, jobs)]
         elif options_file is not None:
-            result = verb.train(verb.read_options(options_file), progress)
+            results = [verb.train(verb.read_options(options_file), progress)]
         else:
             options = verb.TrainOptions(
                 caches=tuple(caches or [Path("mecli.h5")]),
-                model=model,
+                model=names[0],
                 preset=preset,
                 model_options=verb.parse_settings(settings or []),
                 protocol=protocol,
@@ -92,10 +96,18 @@ def train(
                 keep_weights=keep_weights,
                 runs=folder,
             )
-            result = verb.train(options, progress)
-    for line in result.warnings:
+            results = verb.train_each(options, names, progress)
+    for line in dict.fromkeys(line for result in results for line in result.warnings):
         terminal.note(f"warning: {line}")
+    documents = [result.as_json() for result in results]
+    if len(documents) == 1:
+        if json:
+            terminal.show_json(documents[0])
+        else:
+            terminal.show(report.train_text(documents[0], sys.stdout))
+        return
+    named = [{"model": name, **d} for name, d in zip(names, documents, strict=True)]
     if json:
-        terminal.show_json(result.as_json())
+        terminal.show_json(named)
     else:
-        terminal.show(report.train_text(result.as_json(), sys.stdout))
+        terminal.show(report.trained_text(named, sys.stdout))

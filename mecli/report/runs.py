@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mecli.report.tables import Table, number, render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import TextIO
 
 
@@ -26,6 +26,19 @@ def train_text(result: Mapping[str, Any], stream: TextIO | None = None) -> str:
         ["checkpoint", result["final"] or "none (--no-final)"],
     ]
     return render([Table(["train", ""], rows, left=2)], stream)
+
+
+def trained_text(results: Sequence[Mapping[str, Any]], stream: TextIO | None = None) -> str:
+    """Return one row per model that was trained, and who was left out of all of them.
+
+    `results` are JSON objects of `TrainResult`s, each with its model's name.
+    """
+    rows = [
+        [r["model"], r["run"], str(r["folds"]), number(r["uf1"]), number(r["uar"])] for r in results
+    ]
+    first = results[0]
+    notes = f"{first['clips']} clips; excluded {_reasons(first['excluded'])}"
+    return render([Table(["model", "run", "folds", "UF1", "UAR"], rows, left=2), notes], stream)
 
 
 def _reasons(excluded: Mapping[str, str]) -> str:
