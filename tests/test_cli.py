@@ -133,7 +133,7 @@ def test_version_and_unknown_words() -> None:
     assert run("--version").stdout == f"mecli {__version__}\n"
     result = run("extarct")
     assert result.exit_code == 2
-    assert "Did you mean 'extract'?" in result.stderr
+    assert "Did you mean 'extract'" in result.stderr
     result = run("extract", "x", "--flow", "diss")
     assert result.exit_code == 2
     assert result.stderr == (
