@@ -134,7 +134,8 @@ def test_the_command_prints_a_table_or_json_lines(run: TrainResult, sample: Path
 
 
 @pytest.mark.slow
-def test_the_four_verbs_run_as_a_pipeline(sample: Path, tmp_path: Path) -> None:
+def test_the_four_verbs_run_as_a_pipeline(sample: Path, sample_cache: Path, tmp_path: Path) -> None:
+    shutil.copy(sample_cache, tmp_path / "mecli.h5")
     mecli = f"{sys.executable} -m mecli"
     clip = sample / "clips" / "s01_02.mp4"
     done = subprocess.run(
@@ -144,7 +145,34 @@ def test_the_four_verbs_run_as_a_pipeline(sample: Path, tmp_path: Path) -> None:
         shell=True, cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "59 (59 unchanged)" in done.stdout
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert (scores["protocol"], scores["clips"], scores["subjects"]) == ("kfold", 51, 9)
     answer = json.loads((tmp_path / "answer.json").read_text())
     assert answer["interval"]["onset"] == 0
+
+
+def test_train_says_what_it_did_and_takes_its_options_back(
+    sample_cache: Path, tmp_path: Path
+) -> None:
+    chosen = ["train", "-c", str(sample_cache), "--runs", str(tmp_path), "-j", "0"]
+    short = ["--protocol", "holdout", "--epochs", "1", "--set", "dense=16", "--no-final"]
+    table = CliRunner().invoke(cli.app, [*chosen, *short])
+    assert table.exit_code == 0, table.stderr
+    assert "none (--no-final)" in table.stdout
+    assert "emotion 'none' is no class of megc2019" in table.stdout
+    (first,) = tmp_path.iterdir()
+    again = CliRunner().invoke(
+        cli.app, ["train", "--options", str(first / "options.json"), "--json"]
+    )
+    assert again.exit_code == 0, again.stderr
+    document = json.loads(again.stdout)
+    assert document["clips"] == 51
+    rows = [(run / "predictions.csv").read_text() for run in sorted(tmp_path.iterdir())]
+    assert len(rows) == 2
+    assert rows[0] == rows[1]
+    resumed = CliRunner().invoke(cli.app, ["train", "--resume", str(first), "-j", "0", "--json"])
+    assert json.loads(resumed.stdout)["uf1"] == document["uf1"]
+    odd = CliRunner().invoke(cli.app, [*chosen, "--set", "dense"])
+    assert odd.exit_code == 2
+    assert "--set dense: expected name=value" in odd.stderr

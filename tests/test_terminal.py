@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import io
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mecli import terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """Put a terminal in place of stderr; in the test itself, since pytest resets it before."""
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    return screen
+
+
+def test_a_quick_job_shows_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = watch(monkeypatch)
+    with terminal.progress("extract") as report:
+        report(1, 2, "a")
+    assert "extract" not in screen.getvalue()
+
+
+def test_a_long_job_shows_what_is_done_and_the_latest_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = watch(monkeypatch)
+    monkeypatch.setattr(terminal, "_SHOW_AFTER_S", -1.0)
+    with terminal.progress("extract") as report:
+        report(1, 2, "clip [a]")
+        report(2, 2, "clip [b]")
+    assert "extract" in screen.getvalue()
+    assert "2/2" in screen.getvalue()
+    assert "clip [b]" in screen.getvalue()
+
+
+def test_nothing_is_drawn_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal.progress("extract") as report:
+        report(1, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_results_go_to_stdout_and_notes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.show("a result")
+    terminal.show_json({"ä": 1.5})
+    terminal.show_json_lines(iter([{"a": 1}, {"b": None}]))
+    terminal.note("a note")
+    said = capsys.readouterr()
+    assert said.out == 'a result\n{\n  "ä": 1.5\n}\n{"a": 1}\n{"b": null}\n'
+    assert said.err == "a note\n"
+
+
+@pytest.fixture
+def handler() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("handler")
+def test_sigterm_leaves_by_an_exception_with_the_shells_code() -> None:
+    terminal.raise_on_sigterm()
+    with pytest.raises(SystemExit, match="143"):
+        signal.raise_signal(signal.SIGTERM)
