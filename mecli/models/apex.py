@@ -89,6 +89,11 @@ def dropped(values: Tensor, masks: Mapping[str, Tensor], name: str) -> Tensor:
     return values * masks[name] if name in masks else values
 
 
+def laid_out(batch: Tensor) -> Tensor:
+    """Return `batch` (B, C, H, W) with channels last in memory: pooling is several times faster."""
+    return batch.movedim(1, -1).contiguous().movedim(-1, 1)
+
+
 class ApexNetwork(Network):
     """A network that maps (B, 3, S, S) to class scores (B, K)."""
 

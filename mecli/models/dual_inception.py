@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mecli.models.apex import ApexModel, ApexNetwork, ApexOptions, dropped
+from mecli.models.apex import ApexModel, ApexNetwork, ApexOptions, dropped, laid_out
 from mecli.models.contract import Dropout
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class DualInceptionOptions(ApexOptions):
     """Options of `dual-inception`."""
 
     epochs: int = 40
+    batch_size: int = 64
     learning_rate: float = 3e-4
 
 
@@ -61,7 +62,7 @@ class DualInceptionNetwork(ApexNetwork):
 
     def forward(self, batch: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
         """Return class scores."""
-        maps = self.blocks(batch[:, :_STREAMS])
+        maps = self.blocks(laid_out(batch[:, :_STREAMS]))
         wide = dropped(torch.relu(self.wide(maps.flatten(1))), masks, "wide")
         scores: Tensor = self.classes(wide)
         return scores
@@ -83,8 +84,10 @@ class _Block(nn.Module):
         for before, after in zip(self.before, self.after, strict=True):
             parts.append(after(torch.relu(before(values))))
         parts.append(self.pooled(pool(values, 3, 1, padding=1)))
-        by_stream = [p.unflatten(1, (_STREAMS, -1)) for p in parts]
-        return torch.relu(pool(torch.cat(by_stream, dim=2).flatten(1, 2), 2))
+        joined = torch.relu(pool(torch.cat(parts, dim=1), 2))
+        # Branch by branch so far; the next grouped convolution wants stream by stream.
+        cut = joined.reshape(len(joined), len(parts), _STREAMS, -1, *joined.shape[2:])
+        return laid_out(cut.transpose(1, 2).flatten(1, 3))
 
 
 def _grouped(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:

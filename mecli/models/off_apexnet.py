@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mecli.models.apex import ApexModel, ApexNetwork, ApexOptions, dropped
+from mecli.models.apex import ApexModel, ApexNetwork, ApexOptions, dropped, laid_out
 from mecli.models.contract import Dropout
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class OffApexNetOptions(ApexOptions):
     """Options of `off-apexnet`."""
 
     epochs: int = 40
+    batch_size: int = 64
     learning_rate: float = 3e-4
 
 
@@ -62,7 +63,7 @@ class OffApexNetwork(ApexNetwork):
     def forward(self, batch: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
         """Return class scores."""
         pool = nn.functional.max_pool2d
-        maps = torch.relu(pool(self.first(batch[:, :2]), 2))
+        maps = torch.relu(pool(self.first(laid_out(batch[:, :2])), 2))
         maps = torch.relu(pool(self.second(maps), 2))
         wide = dropped(torch.relu(self.wide(maps.flatten(1))), masks, "wide")
         deep = dropped(torch.relu(self.deep(wide)), masks, "deep")

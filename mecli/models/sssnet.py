@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mecli.models.apex import ApexModel, ApexNetwork, ApexOptions, dropped
+from mecli.models.apex import ApexModel, ApexNetwork, ApexOptions, dropped, laid_out
 from mecli.models.contract import Dropout
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class SssNetwork(ApexNetwork):
     def forward(self, batch: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
         """Return class scores."""
         pool = nn.functional.max_pool2d
-        maps = self.norms[0](torch.relu(pool(self.first(batch), 3)))
+        maps = self.norms[0](torch.relu(pool(self.first(laid_out(batch)), 3)))
         maps = pool(self.second(dropped(maps, masks, "first")), 2)
         maps = dropped(self.norms[1](torch.relu(maps)), masks, "second")
         wide = dropped(torch.relu(self.wide(maps.flatten(1))), masks, "wide")

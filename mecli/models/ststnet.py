@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mecli.models.apex import ApexModel, ApexNetwork, ApexOptions, dropped
+from mecli.models.apex import ApexModel, ApexNetwork, ApexOptions, dropped, laid_out
 from mecli.models.contract import Dropout
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class StstNetwork(ApexNetwork):
 
     def forward(self, batch: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
         """Return class scores."""
-        maps = nn.functional.max_pool2d(self.streams(batch), 3, 3, padding=1)
+        maps = nn.functional.max_pool2d(self.streams(laid_out(batch)), 3, 3, padding=1)
         maps = dropped(torch.relu(maps), masks, "streams")
         scores: Tensor = self.classes(nn.functional.avg_pool2d(maps, 2).flatten(1))
         return scores
