@@ -44,7 +44,7 @@ _FLOW_SIZE = (FACE_SIZE[0] // 2, FACE_SIZE[1] // 2)
 _CURVE_SIZE = GRID
 _CURVE_POINTS = 24
 _CURVE_SHARE = 0.98
-_PROMINENCE = 0.25
+_PROMINENCE = 0.05
 
 
 def preprocess(
@@ -165,7 +165,7 @@ def _peak(curve: NDArray[np.float32]) -> int:
     A peak counts by its prominence, so that slow drift towards the end of a clip does not
     win over a short movement; without a peak (a face that stays moved) it is the maximum.
     """
-    width = max(1, len(curve) // 12)
+    width = max(1, len(curve) // 30)
     kernel = np.ones(2 * width + 1) / (2 * width + 1)
     smooth = np.convolve(np.pad(curve, width, mode="edge"), kernel, mode="valid")
     peaks, about = find_peaks(smooth, prominence=_PROMINENCE * float(np.ptp(smooth)) + 1e-6)
