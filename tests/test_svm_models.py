@@ -20,8 +20,9 @@ from mecli.models.bi_woof_svm import BiWoofSvm, BiWoofSvmOptions
 from mecli.models.flow_svm import FlowSvm, FlowSvmOptions
 from mecli.models.lbp_top_svm import LbpTopSvm, LbpTopSvmOptions, lbp_top
 from mecli.models.svm import SvmNetwork, SvmOptions
+from mecli.rois import ROI_NAMES
 from mecli.train import TrainOptions, resume, train
-from mecli.training.checkpoint import digest, load_checkpoint, scores
+from mecli.training.checkpoint import digest, load_checkpoint, roi_contributions, scores
 from mecli.training.fit import Table, fit
 from mecli.training.stacked import fit_folds
 from tests.moving_records import record, records, write_cache
@@ -117,6 +118,9 @@ class TestEveryMachine:
         checkpoint = load_checkpoint(result.final)
         probabilities = scores(checkpoint, clips)
         assert np.allclose(probabilities.sum(1), 1)
+        parts = roi_contributions(checkpoint, clips[0])
+        assert tuple(parts) == ROI_NAMES
+        assert any(parts.values())
         lines = result.predictions.read_text()
         result.predictions.unlink()
         (result.run / "folds" / "0" / "1.json").unlink()
