@@ -124,6 +124,20 @@ def test_only_the_box_of_the_roi_is_hidden() -> None:
     assert still.sum() == 2 * (28 * 24 - 80)
 
 
+class TestRcnA:
+    def test_attention_is_a_share_for_every_place(self) -> None:
+        model, options = entry("rcn-a")
+        ((network,), _) = networks_for(model.stages(options), (3, 28, 28), 3, torch.float32)
+        weights = network.attention(torch.rand(4, 8, 12, 12))
+        assert weights.shape == (4, 1, 6, 6)
+        assert ((weights >= 0) & (weights <= 1)).all()
+        assert network.attention(torch.zeros(1, 8, 12, 12)).abs().max() == 0
+
+    def test_maps_come_in_groups(self) -> None:
+        with pytest.raises(UsageError, match="maps is 12, expected a multiple of 8"):
+            entry("rcn-a", maps=12)
+
+
 class TestHtNet:
     def test_a_hidden_eye_empties_its_quarter_and_a_nose_nothing(self) -> None:
         options = HtNetOptions(width=12, depths="1,1,1")

@@ -16,6 +16,8 @@ A stage builds a `Network`. Its rules are what makes all engines compute the sam
 - All chance comes from outside and hangs on (seed, stage, epoch, clip), never on the fold,
   the engine or the place in the batch: ``masks`` holds one mask per name in `dropouts`, and
   `augment` gets `uniforms` numbers in [0, 1) per clip.
+- A stage that is ``solved`` takes no steps: its network's `solve` gets the fold's training
+  clips and nothing else. All chance there has to hang on the clips alone.
 - Parameters are drawn from the seed alone, so that all folds start alike.
 """
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from mecli.errors import UsageError
 from mecli.models.apex import ApexModel, ApexNetwork, ApexOptions, dropped
 from mecli.models.contract import Dropout
 
@@ -31,6 +32,11 @@ class RcnAOptions(ApexOptions):
     maps: int = 64
     epochs: int = 40
     learning_rate: float = 5e-4
+
+    def __post_init__(self) -> None:
+        ApexOptions.__post_init__(self)
+        if self.maps < 1 or self.maps % _GROUPS:
+            raise UsageError(f"maps is {self.maps}, expected a multiple of {_GROUPS}")
 
 
 class RcnA(ApexModel):
@@ -55,8 +61,7 @@ class RcnANetwork(ApexNetwork):
 
     def __init__(self, shape: tuple[int, ...], n_classes: int, options: RcnAOptions) -> None:
         super().__init__(options)
-        maps = options.maps - options.maps % _GROUPS or _GROUPS
-        side = (shape[1] - 4) // 2
+        maps, side = options.maps, (shape[1] - 4) // 2
         self.first = nn.Conv2d(shape[0], maps, 5)
         self.start = nn.Conv2d(maps, maps, 1)
         self.update = nn.Conv2d(maps, maps, 3, padding=1)
@@ -75,10 +80,10 @@ class RcnANetwork(ApexNetwork):
         for norm in list(self.norms)[2:]:
             state = torch.relu(norm(self.update(seen + state)))
         state = dropped(pool(state, 2), masks, "state")
-        scores: Tensor = self.classes((state * self._attention(seen)).flatten(1))
+        scores: Tensor = self.classes((state * self.attention(seen)).flatten(1))
         return scores
 
-    def _attention(self, seen: Tensor) -> Tensor:
+    def attention(self, seen: Tensor) -> Tensor:
         """Return the weight (B, 1, h, w) of every place, without parameters of its own."""
         small = nn.functional.avg_pool2d(seen, 2)
         weights = self.classes.weight.reshape(-1, *small.shape[1:])
