@@ -15,6 +15,7 @@ from mecli.models import options as model_options
 from mecli.models.apex import face_maps, mirror, without_roi
 from mecli.models.contract import Stage, with_epochs
 from mecli.models.htnet import HtNet, HtNetOptions
+from mecli.models.rcn_a import RcnANetwork, RcnAOptions
 from mecli.rois import ROI_BOXES
 from mecli.training.checkpoint import networks_for
 from mecli.training.fit import Table, fit
@@ -126,8 +127,7 @@ def test_only_the_box_of_the_roi_is_hidden() -> None:
 
 class TestRcnA:
     def test_attention_is_a_share_for_every_place(self) -> None:
-        model, options = entry("rcn-a")
-        ((network,), _) = networks_for(model.stages(options), (3, 28, 28), 3, torch.float32)
+        network = RcnANetwork((3, 28, 28), 3, RcnAOptions(maps=8))
         weights = network.attention(torch.rand(4, 8, 12, 12))
         assert weights.shape == (4, 1, 6, 6)
         assert ((weights >= 0) & (weights <= 1)).all()
