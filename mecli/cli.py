@@ -76,18 +76,18 @@ def _root(
     terminal.raise_on_sigterm()
 
 
-app.command()(check.check)
 app.command()(extract.extract)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
-app.command()(models.models)
-app.command()(synth.synth)
+app.command()(check.check)
+app.command()(preview.preview)
 app.command()(caches.info)
 app.command()(caches.verify)
 app.command()(caches.merge)
-app.command()(preview.preview)
 app.command()(export.export)
+app.command()(synth.synth)
+app.command()(models.models)
 app.add_typer(bench.app, name="bench")
 
 
