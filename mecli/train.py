@@ -265,7 +265,10 @@ def _train(
         model = registry.load("model", options.model)
         values = dataset.features(data, model, job.options)
         folder.write_features(run, len(data.clips), values)
-    _work(options, job, tasks, todo, progress)
+    try:
+        _work(options, job, tasks, todo, progress)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(f"go on with `mecli train --resume {run}`") from error
     results = [r for t in tasks if (r := folder.read_fold(run, t.seed, t.number))]
     folder.remove_features(run)
     predictions = None

@@ -423,3 +423,15 @@ class TestBadInput:
     def test_a_broken_options_file_is_named(self, document: Any, said: str) -> None:
         with pytest.raises((InputError, UnknownName), match=said):
             TrainOptions.from_json(document, Path("options.json"))
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    cache = tmp_path / "c.h5"
+    write_cache(cache, records())
+    monkeypatch.setattr("mecli.train._work", interrupted)
+    options = TrainOptions(caches=(cache,), runs=tmp_path / "runs", jobs=0)
+    with pytest.raises(KeyboardInterrupt, match=r"mecli train --resume .*-roi-flow-lstm-loso"):
+        train(options)
