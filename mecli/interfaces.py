@@ -1,9 +1,9 @@
-"""What a corpus reader, a landmarker and a model promise; no heavy import here."""
+"""What a corpus reader and a landmarker promise; models do in `mecli.models.contract`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,15 +67,3 @@ class Landmarker(Protocol):
         read landmarks from files. A frame without a face gives an empty list.
         """
         ...
-
-
-class ModelEntry(Protocol):
-    """One architecture of the zoo, as the registry knows it."""
-
-    name: ClassVar[str]
-    paper: ClassVar[str]
-    doi: ClassVar[str]
-    input: ClassVar[str]
-    """What it looks at: ``"flow"``, ``"rgb"`` or a choice of both."""
-    Options: ClassVar[type[Any]]
-    """Frozen dataclass of the architecture's and its training's options."""
