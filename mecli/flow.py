@@ -70,7 +70,7 @@ def tvl1(reference: NDArray[np.uint8], frame: NDArray[np.uint8]) -> Flow:
     return np.stack([right, down], axis=-1).astype(np.float32)
 
 
-def remove_head_motion(flow: Flow, iterations: int = 8, floor_px: float = 0.02) -> Flow:
+def remove_head_motion(flow: Flow, iterations: int = 6, floor_px: float = 0.02) -> Flow:
     """Return `flow` (…, H, W, 2) less the quadratic field most of its cells agree on.
 
     A rigid head that turns and nods moves its image by a polynomial of second degree. The
@@ -155,12 +155,12 @@ def _as_flow(flow: NDArray[Any]) -> Flow:
 def _quadratic_design(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Monomials up to degree two (cells, 6), affine first, and the cells that a fit looks at.
 
-    Neighbouring cells of flow are all but equal: on a large map every second row and
-    column gives the same field for a quarter of the work.
+    Neighbouring cells of flow are all but equal: on a large map every third row and
+    column gives the same field for a ninth of the work.
     """
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     design = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6)
-    step = 2 if min(height, width) >= _SPARSE_FROM else 1
+    step = 3 if min(height, width) >= _SPARSE_FROM else 1
     cells = np.arange(height * width).reshape(height, width)
     return design, cells[::step, ::step].ravel()
 

@@ -42,7 +42,7 @@ GRID = (70, 60)
 
 _FLOW_SIZE = (FACE_SIZE[0] // 2, FACE_SIZE[1] // 2)
 _CURVE_SIZE = GRID
-_CURVE_POINTS = 24
+_CURVE_POINTS = 20
 _CURVE_SHARE = 0.98
 _PROMINENCE = 0.05
 
@@ -145,7 +145,7 @@ def _curve(footage: Footage, transforms: NDArray[np.float32]) -> NDArray[np.floa
 
     Measured on `_CURVE_POINTS` frames at most and interpolated between them.
     """
-    engine: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    engine: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     unit = FACE_SIZE[0] / _CURVE_SIZE[0]
     reference = _gray_face(footage.crops[0], transforms[0], _CURVE_SIZE)
     count = len(footage.crops)
