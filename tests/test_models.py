@@ -150,7 +150,7 @@ class TestRoiFlowLstm:
         flow = np.random.default_rng(0).normal(size=(1, 28, 28, 2)).astype(np.float32)
         clip = replace(record("s", "c", 0, rgb=False), flow=flow, apex_flow=flow[0])
         features = RoiFlowLstm.features(clip, RoiFlowLstmOptions(steps=4))
-        assert features.shape == (4, 6, 2, 8, 8)
+        assert features.shape == (4, 6, 2, 12, 12)
         assert np.array_equal(features[0], features[3])
 
     def test_steps_are_evenly_spaced_and_end_at_the_last_map(self) -> None:
