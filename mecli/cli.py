@@ -40,7 +40,7 @@ class _Group(TyperGroup):
             terminal.note(f"mecli: {error}")
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
-            terminal.note(f"mecli: interrupted; {error or 'what is finished is kept'}")
+            terminal.note(f"mecli: interrupted; {str(error) or 'what is finished is kept'}")
             raise typer.Exit(INTERRUPTED) from error
         except BrokenPipeError as error:
             # The reader (such as `head`) has what it wants; Python must not flush again.

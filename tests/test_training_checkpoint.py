@@ -104,8 +104,8 @@ def test_without_weights_occlusion_tells_what_a_roi_contributes() -> None:
 
 
 def test_a_clip_of_another_shape_is_refused(path: Path) -> None:
-    checkpoint = replace(load_checkpoint(path), shape=(9, 6, 2, 8, 8))
-    with pytest.raises(InputError, match=r"clip made/s/c: features \(2, 6, 2, 8, 8\), but"):
+    checkpoint = replace(load_checkpoint(path), shape=(9, 6, 2, 12, 12))
+    with pytest.raises(InputError, match=r"clip made/s/c: features \(2, 6, 2, 12, 12\), but"):
         scores(checkpoint, [record("s", "c", 1)])
 
 
@@ -174,7 +174,7 @@ def test_a_cut_file_is_refused(path: Path) -> None:
         ({"tensors": {"rois.extra": torch.zeros(1)}}, "weight 'rois.extra' is unknown"),
         ({"tensors": {"a": torch.zeros(1, dtype=torch.int8)}}, "weights of type torch.int8"),
         ({"options": {"steps": 2, "hidden": 10**6}}, r"weight 'rois\.\S+' is \(\d.*expected \("),
-        ({"shape": [2, 6, 2, 10**6, 10**6]}, r"weight 'rois\.feature.weight' is"),
+        ({"shape": [2, 6, 2, 10**6, 10**6]}, r"weight 'rois\.(dense|feature).weight' is"),
         ({"tensors": {"rois.norm.bias": torch.zeros(16).half()}}, "rois.norm.bias"),
     ],
 )
