@@ -6,12 +6,11 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mecli import cache, workers
 from mecli.corpora.sources import expand, read_sources
-from mecli.errors import InputError, UsageError
+from mecli.errors import InputError
 from mecli.footage import Stopwatch
 from mecli.landmarks.choose import choose, resolve
 from mecli.preprocess import preprocess
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mecli.clips import Clip
-    from mecli.interfaces import Landmarker
 
 _WORKER_MEMORY = 4 << 30
 
@@ -46,10 +44,7 @@ class ExtractOptions:
     force: bool = False
 
     def __post_init__(self) -> None:
-        if self.jobs is not None and self.jobs < 0:
-            raise UsageError(f"--jobs is {self.jobs}, expected 0 (this process) or more")
-        if not self.timeout_s > 0:
-            raise UsageError(f"--timeout is {self.timeout_s:g} s, expected more than 0")
+        workers.check_limits(self.jobs, self.timeout_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +241,7 @@ def _count(summary: ExtractSummary, clip: Clip, done: _Done) -> None:
 def _extract_one(task: _Task) -> _Done:
     """Extract one clip in a worker and put it beside the cache."""
     watch = Stopwatch()
-    landmarker = _landmarker(task.recipe.landmarks)
+    landmarker = choose(task.recipe.landmarks)
     try:
         record = preprocess(task.clip, task.recipe, landmarker, watch)
     except InputError as error:
@@ -255,12 +250,6 @@ def _extract_one(task: _Task) -> _Done:
         cache.add(task.cache, record, task.key, task.recipe.as_options())
     peak = workers.peak_memory_bytes()
     return _Done(record.frame_count, "", record.issues, watch.seconds, peak)
-
-
-@lru_cache(maxsize=2)
-def _landmarker(name: str) -> Landmarker:
-    workers.use_one_thread()
-    return choose(name)
 
 
 def _record_failure(task: _Task, reason: str, seconds: Mapping[str, float] | None = None) -> _Done:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from mecli import workers
 from mecli.corpora.loose import SUBJECT_UNKNOWN
 from mecli.corpora.sources import expand, read_sources
-from mecli.errors import InputError, MissingDependency, UsageError
+from mecli.errors import InputError, MissingDependency
 from mecli.landmarks.choose import choose, resolve
 from mecli.preprocess import preprocess
 from mecli.recipe import Recipe
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mecli.clips import Clip
-    from mecli.interfaces import Landmarker
     from mecli.records import ClipRecord
     from mecli.training.checkpoint import Checkpoint
 
@@ -41,10 +40,7 @@ class PredictOptions:
     timeout_s: float = 300.0
 
     def __post_init__(self) -> None:
-        if self.jobs is not None and self.jobs < 0:
-            raise UsageError(f"--jobs is {self.jobs}, expected 0 (this process) or more")
-        if not self.timeout_s > 0:
-            raise UsageError(f"--timeout is {self.timeout_s:g} s, expected more than 0")
+        workers.check_limits(self.jobs, self.timeout_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +141,7 @@ def answer_one(task: _Task) -> Answer:
     """Extract one clip and ask the checkpoint about it; runs in a worker."""
     clip = task.clip
     try:
-        record = preprocess(clip, task.recipe, _landmarker(task.recipe.landmarks))
+        record = preprocess(clip, task.recipe, choose(task.recipe.landmarks))
     except InputError as error:
         return Answer(clip.clip_id, clip.location, error=str(error), issues=clip.issues)
     return _ask(_checkpoint(task.checkpoint), record)
@@ -175,12 +171,6 @@ def _ask(checkpoint: Checkpoint, record: ClipRecord) -> Answer:
         # Who is shown matters for training only.
         issues=tuple(i for i in record.issues if not i.startswith(SUBJECT_UNKNOWN)),
     )
-
-
-@lru_cache(maxsize=2)
-def _landmarker(name: str) -> Landmarker:
-    workers.use_one_thread()
-    return choose(name)
 
 
 @lru_cache(maxsize=2)

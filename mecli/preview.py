@@ -48,10 +48,7 @@ class PreviewOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.count <= 100:
             raise UsageError(f"--count is {self.count}, expected 1 to 100")
-        if self.jobs is not None and self.jobs < 0:
-            raise UsageError(f"--jobs is {self.jobs}, expected 0 (this process) or more")
-        if not self.timeout_s > 0:
-            raise UsageError(f"--timeout is {self.timeout_s:g} s, expected more than 0")
+        workers.check_limits(self.jobs, self.timeout_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 from mecli import files, workers
 from mecli.cache import open_cache, parts_folder
 from mecli.caches import expand_caches
-from mecli.errors import InputError, UsageError
+from mecli.errors import InputError
 from mecli.records import ARRAYS, ClipRecord
 from mecli.report.caches import Verified
 from mecli.rois import FACE_SIZE
@@ -31,10 +31,7 @@ class VerifyOptions:
     timeout_s: float = 300.0
 
     def __post_init__(self) -> None:
-        if self.jobs is not None and self.jobs < 0:
-            raise UsageError(f"--jobs is {self.jobs}, expected 0 (this process) or more")
-        if not self.timeout_s > 0:
-            raise UsageError(f"--timeout is {self.timeout_s:g} s, expected more than 0")
+        workers.check_limits(self.jobs, self.timeout_s)
 
 
 def verify(

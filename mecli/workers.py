@@ -56,6 +56,14 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def check_limits(jobs: int | None, timeout_s: float) -> None:
+    """Raise `UsageError` if the options --jobs and --timeout make no sense."""
+    if jobs is not None and jobs < 0:
+        raise UsageError(f"--jobs is {jobs}, expected 0 (this process) or more")
+    if not timeout_s > 0:
+        raise UsageError(f"--timeout is {timeout_s:g} s, expected more than 0")
+
+
 def run(
     function: Callable[[T], R],
     tasks: Sequence[T],
