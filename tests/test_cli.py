@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mecli import __version__, cli
-from mecli.bench import BenchExtractOptions
+from mecli.bench.extract import BenchExtractOptions
 from mecli.check import CheckOptions
 from mecli.commands.bench import bench_extract
 from mecli.commands.caches import info, merge, verify

@@ -1,4 +1,4 @@
-"""The command ``bench``."""
+"""The commands of the group ``bench``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def bench_extract(
 
     Example: mecli bench extract sample_data --json
     """
-    from mecli import bench as verb
+    from mecli.bench import extract as verb
     from mecli.report.clips import figures_text
 
     options = verb.BenchExtractOptions(clips=clips, frames=frames, jobs=jobs)

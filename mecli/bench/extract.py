@@ -1,4 +1,4 @@
-"""The verb ``bench``: how fast this machine is at the toolkit's jobs, and where time goes."""
+"""``bench extract``: how fast this machine extracts, and where the time goes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mecli import workers
+from mecli.bench.figures import mib, shares
 from mecli.corpora.sources import read_sources
 from mecli.errors import InputError, UsageError
 from mecli.extract import ExtractOptions, extract
@@ -65,7 +66,7 @@ def bench_extract(
             progress=progress,
         )
         size = (root / "bench.h5").stat().st_size
-    total = sum(summary.stages_s.values()) or 1.0
+    total = sum(summary.stages_s.values())
     return {
         "clips": summary.extracted,
         "failed": len(summary.failures),
@@ -75,15 +76,11 @@ def bench_extract(
         "clips_per_s": round(summary.extracted / summary.seconds, 2),
         "frames_per_s": round(options.clips * options.frames / summary.seconds, 1),
         "ms_per_clip_and_core": round(1000 * total / max(summary.extracted, 1), 1),
-        "stage_shares": {n: round(s / total, 3) for n, s in sorted(summary.stages_s.items())},
-        "peak_parent_mib": _mib(workers.peak_memory_bytes()),
-        "peak_worker_mib": _mib(summary.peak_worker_bytes),
-        "cache_mib": _mib(size),
+        "stage_shares": shares(summary.stages_s),
+        "peak_parent_mib": mib(workers.peak_memory_bytes()),
+        "peak_worker_mib": mib(summary.peak_worker_bytes),
+        "cache_mib": mib(size),
     }
-
-
-def _mib(size: int) -> int:
-    return round(size / (1 << 20))
 
 
 def _make_corpus(sources: Sequence[str], root: Path, options: BenchExtractOptions) -> None:
