@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mecli import labels, metrics, registry, statistics
+import numpy as np
+
+from mecli import calibration, labels, metrics, registry, statistics
 from mecli.errors import InputError, MissingDependency, UsageError
 from mecli.files import read_json
 from mecli.predictions import class_names, in_classes, join_seeds, read_predictions
-from mecli.report.evaluation import Comparison, Evaluation, Group, RunEvaluation
+from mecli.report.evaluation import Comparison, Evaluation, Group, RunEvaluation, Sureness
 from mecli.schemes.au import SCHEMES as AU_SCHEMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import TextIO
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from mecli.predictions import Prediction, PredictionTable
@@ -153,9 +154,30 @@ def _score(
         scheme=options.labels or header.get("scheme"),
         selection=header.get("selection"),
         excluded=len(header.get("excluded", {})),
+        sureness=_sureness(table, classes),
     )
     _explain(figures, notes)
     return _Scored(clips, figures)
+
+
+def _sureness(table: PredictionTable, classes: Sequence[str]) -> Sureness | None:
+    """Return how well the class scores are calibrated, if there is one for each class."""
+    if set(table.score_classes) != set(classes):
+        return None
+    order = [table.score_classes.index(name) for name in classes]
+    scores = np.array([row.scores for row in table.rows])[:, order]
+    if not (scores.min() >= 0 and np.allclose(scores.sum(axis=1), 1, atol=1e-3)):
+        return None
+    labels = [classes.index(row.label) for row in table.rows]
+    folds = [row.fold for row in table.rows]
+    calibrated = None
+    if len(set(folds)) > 1:
+        calibrated = calibration.ece(calibration.cross_fitted(scores, labels, folds), labels)
+    return Sureness(
+        ece=calibration.ece(scores, labels),
+        temperature=calibration.fit_temperature(scores, labels),
+        ece_calibrated=calibrated,
+    )
 
 
 def _protocol(source: str, header: Mapping[str, Any], options: EvaluateOptions) -> str | None:

@@ -115,6 +115,8 @@ class TrainResult:
     uar: float | None
     predictions: Path | None
     final: Path | None
+    temperature: float | None = None
+    """Of the final checkpoint, fitted on the held-out scores of all seeds."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as one JSON object."""
@@ -128,6 +130,7 @@ class TrainResult:
             "warnings": list(self.warnings),
             "predictions": None if self.predictions is None else str(self.predictions),
             "final": None if self.final is None else str(self.final),
+            "temperature": self.temperature,
         }
 
 
@@ -274,6 +277,9 @@ def _train(
     predictions = None
     if tasks:
         predictions = folder.write_predictions(run, results, job.classes, standing.named(data))
+    temperature = standing.temperature(job, results)
+    if final is not None and temperature is not None:
+        _calibrate(final, temperature)
     files.write_json(run / folder.RUN, {**folder.read_run(run), "status": "complete"})
     uf1, uar = standing.pooled(job, [r for r in results if r.seed == options.seed])
     return TrainResult(
@@ -286,7 +292,15 @@ def _train(
         uar=uar,
         predictions=predictions,
         final=final,
+        temperature=temperature,
     )
+
+
+def _calibrate(final: Path, temperature: float) -> None:
+    """Write the final checkpoint anew with the temperature that only all folds together know."""
+    from mecli.training.checkpoint import load_checkpoint, save_checkpoint
+
+    save_checkpoint(final, replace(load_checkpoint(final), temperature=temperature))
 
 
 def _job(options: TrainOptions, run: Path, data: Dataset) -> Job:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +81,25 @@ def test_a_run_is_scored_pooled_over_its_folds(tmp_path: Path) -> None:
     )
     assert result.notes == ()
     json.dumps(document, allow_nan=False)
+
+
+def test_class_probabilities_are_held_against_how_often_they_are_right(tmp_path: Path) -> None:
+    def shares(row: Prediction) -> tuple[float, ...]:
+        sure = np.exp(3 * np.array(row.scores))
+        return tuple((sure / sure.sum()).tolist())
+
+    rows = [replace(row, scores=shares(row)) for row in guess()]
+    result = evaluate([save_run(tmp_path / "run", rows)])
+    found = to_json(result)["calibration"]
+    assert found["temperature"] > 1.5
+    assert found["ece_calibrated"] < found["ece"] - 0.05
+    assert f"{found['ece']:.3f}, {found['ece_calibrated']:.3f} calibrated" in to_text(result)
+    (run,) = evaluate([save_run(tmp_path / "logits", guess())]).runs
+    assert run.sureness is None
+    together = [replace(row, fold="") for row in rows]
+    (run,) = evaluate([save_run(tmp_path / "nofold", together)]).runs
+    assert run.sureness is not None
+    assert run.sureness.ece_calibrated is None
 
 
 def test_shuffled_rows_give_the_same_document(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ ROOT = Path(mecli.__file__).parent
 
 FLOORS = [
     {"errors", "__init__"},
-    {"clips", "registry", "rois", "temporal", "folds", "metrics", "files"},
+    {"clips", "registry", "rois", "temporal", "folds", "metrics", "files", "calibration"},
     {"records", "labels", "interfaces", "alignment", "flow"},
     {
         "recipe",

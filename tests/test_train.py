@@ -12,7 +12,9 @@ import torch
 
 from mecli import files
 from mecli.cache import open_cache
+from mecli.calibration import fit_temperature
 from mecli.errors import InputError, UnknownName, UsageError
+from mecli.predictions import in_classes, read_predictions
 from mecli.train import TrainOptions, TrainResult, resume, train
 from mecli.training import dataset, engines, folder, stacked
 from mecli.training.checkpoint import load_checkpoint, scores
@@ -122,6 +124,21 @@ class TestRunFolder:
         assert len(held) == 3
         assert scores(checkpoint, held).tolist() == [list(fold.scores[r.clip_id]) for r in held]
         assert checkpoint.description["held_out"] == sorted(fold.scores)
+
+    def test_the_final_checkpoint_has_the_temperature_of_the_held_out_scores(
+        self, tmp_path: Path
+    ) -> None:
+        result = trained(tmp_path)
+        assert result.final
+        assert result.predictions
+        table = in_classes(
+            read_predictions(result.predictions), ("negative", "positive", "surprise")
+        )
+        labels = [table.score_classes.index(row.label) for row in table.rows]
+        expected = fit_temperature([row.scores for row in table.rows], labels)
+        assert result.temperature == pytest.approx(expected)
+        assert load_checkpoint(result.final).temperature == result.temperature
+        assert trained(tmp_path, protocol="all").temperature is None
 
     def test_weights_of_folds_and_the_final_checkpoint_can_be_left_out(
         self, tmp_path: Path

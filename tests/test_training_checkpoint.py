@@ -81,6 +81,17 @@ def test_scores_are_probabilities_and_none_for_no_clips(path: Path) -> None:
     assert scores(checkpoint, []).shape == (0, 3)
 
 
+def test_a_temperature_survives_its_file_and_calibrates_the_scores(path: Path) -> None:
+    raw = load_checkpoint(path)
+    save_checkpoint(path, replace(raw, temperature=0.25))
+    calibrated = load_checkpoint(path)
+    clip = record("s", "c", 1)
+    before, after = scores(raw, [clip]), scores(calibrated, [clip])
+    assert (raw.temperature, calibrated.temperature) == (None, 0.25)
+    assert np.allclose(after, before**4 / (before**4).sum())
+    assert roi_contributions(calibrated, clip) == roi_contributions(raw, clip)
+
+
 def test_contributions_of_the_rois_add_up_to_the_score(path: Path) -> None:
     checkpoint, clip = load_checkpoint(path), record("s", "c", 1)
     shares = roi_contributions(checkpoint, clip)
@@ -170,6 +181,8 @@ def test_a_cut_file_is_refused(path: Path) -> None:
         ({"options": {"steps": 2, "hidden": 8}}, r"weight 'rois\.\S+' is \(\d.*expected \("),
         ({"classes": ["a", "b"]}, r"weight 'rois\.evidence\.\S+' is"),
         ({"classes": 3}, "broken description"),
+        ({"temperature": 0.0}, "temperature is 0.0, expected 0.05 to 20"),
+        ({"temperature": "1"}, "temperature is '1', expected"),
         ({"shape": [2, 6]}, r"shape \(2, 6\) does not fit"),
         ({"tensors": {"rois.extra": torch.zeros(1)}}, "weight 'rois.extra' is unknown"),
         ({"tensors": {"a": torch.zeros(1, dtype=torch.int8)}}, "weights of type torch.int8"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,6 +45,16 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Sureness:
+    """How far class scores are from how often they are right, and what would mend it."""
+
+    ece: float
+    temperature: float
+    ece_calibrated: float | None
+    """Each fold at the temperature of the others; None without folds."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunEvaluation:
     """One source scored: what it is, and its groups of clips.
 
@@ -64,6 +74,8 @@ class RunEvaluation:
     scheme: str | None = None
     selection: str | None = None
     excluded: int = 0
+    sureness: Sureness | None = None
+    """None where there are no class probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +152,7 @@ def _run_json(run: RunEvaluation) -> dict[str, Any]:
         "by_corpus": {n: _group_json(g, run.classes) for n, g in run.by_corpus.items()},
         "by_subject": {n: _group_json(g, run.classes) for n, g in run.by_subject.items()},
         "excluded": run.excluded,
+        "calibration": None if run.sureness is None else asdict(run.sureness),
         "organisers": organisers.as_json() if organisers else None,
     }
     if len(run.by_seed) > 1:
@@ -230,9 +243,19 @@ def _title(run: RunEvaluation) -> str:
         " · ".join(part for part in about if part),
         f"{', '.join(size)}; {run.excluded} excluded",
     ]
+    if run.sureness:
+        lines.append(_sureness(run.sureness))
     if absent:
         lines.append(f"never labelled, scored as 0: {', '.join(absent)}")
     return "\n".join(lines)
+
+
+def _sureness(found: Sureness) -> str:
+    after = f", {found.ece_calibrated:.3f} calibrated" if found.ece_calibrated is not None else ""
+    return (
+        f"calibration error of the class scores {found.ece:.3f}{after} "
+        f"(temperature {found.temperature:.2f})"
+    )
 
 
 def _headline(run: RunEvaluation) -> Table:

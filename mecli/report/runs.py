@@ -24,6 +24,7 @@ def train_text(result: Mapping[str, Any], stream: TextIO | None = None) -> str:
         ["UF1", number(result["uf1"])],
         ["UAR", number(result["uar"])],
         ["checkpoint", result["final"] or "none (--no-final)"],
+        ["temperature", _temperature(result["temperature"])],
     ]
     return render([Table(["train", ""], rows, left=2)], stream)
 
@@ -39,6 +40,12 @@ def trained_text(results: Sequence[Mapping[str, Any]], stream: TextIO | None = N
     first = results[0]
     notes = f"{first['clips']} clips; excluded {_reasons(first['excluded'])}"
     return render([Table(["model", "run", "folds", "UF1", "UAR"], rows, left=2), notes], stream)
+
+
+def _temperature(value: float | None) -> str:
+    if value is None:
+        return "none, nobody was held out: scores of predict are not calibrated"
+    return f"{value:.3g}, by the held-out scores"
 
 
 def _reasons(excluded: Mapping[str, str]) -> str:

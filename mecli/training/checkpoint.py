@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from mecli import __version__, files, registry
+from mecli.calibration import TEMPERATURES, tempered
 from mecli.errors import InputError, UnknownName, UsageError
 from mecli.models import options as model_options
 from mecli.rois import ROI_NAMES
@@ -46,6 +48,8 @@ class Checkpoint:
     networks: tuple[Network, ...]
     description: Mapping[str, Any]
     """Everything else that was written: protocol, seeds, caches, version."""
+    temperature: float | None = None
+    """What log scores are divided by; None if the run held nobody out to fit it on."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -84,6 +88,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
         "classes": list(checkpoint.classes),
         "scheme": checkpoint.scheme,
         "shape": list(checkpoint.shape),
+        "temperature": checkpoint.temperature,
         "mecli": __version__,
         "sha256": digest(tensors),
     }
@@ -109,6 +114,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             shape=tuple(map(int, description["shape"])),
             networks=(),
             description=description,
+            temperature=_temperature(description.get("temperature")),
         )
         expected = description["sha256"]
     except UnknownName as error:
@@ -140,6 +146,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not isinstance(description, dict):
         raise InputError(f"{path}: safetensors, but no checkpoint of mecli (no description inside)")
     return description, tensors
+
+
+def _temperature(value: Any) -> float | None:
+    if value is None:
+        return None
+    low, high = TEMPERATURES
+    if not (isinstance(value, float) and math.isfinite(value) and low <= value <= high):
+        raise ValueError(f"temperature is {value!r}, expected {low:g} to {high:g}")
+    return value
 
 
 def _networks(
@@ -225,12 +240,18 @@ def features(checkpoint: Checkpoint, record: ClipRecord) -> NDArray[np.generic]:
 
 
 def scores(checkpoint: Checkpoint, records: Iterable[ClipRecord]) -> NDArray[np.float64]:
-    """Return class probabilities (N, K) float64; each clip is computed alone."""
+    """Return class probabilities (N, K) float64; each clip is computed alone.
+
+    They are calibrated if the checkpoint has a temperature.
+    """
     stages = checkpoint.stages
     rows = [
         read(stages, checkpoint.networks, features(checkpoint, r)).probabilities for r in records
     ]
-    return np.array(rows, dtype=np.float64).reshape(-1, len(checkpoint.classes))
+    shares = np.array(rows, dtype=np.float64).reshape(-1, len(checkpoint.classes))
+    if checkpoint.temperature is None or not rows:
+        return shares
+    return tempered(shares, checkpoint.temperature)
 
 
 def roi_contributions(checkpoint: Checkpoint, record: ClipRecord) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mecli import metrics
+from mecli import calibration, metrics
 from mecli.errors import InputError
 from mecli.training import folder
 
@@ -40,6 +40,16 @@ def pooled(job: Job, results: Sequence[FoldResult]) -> tuple[float | None, float
     counts = metrics.confusion(labels, predictions, len(job.classes))
     scores = metrics.headline(counts)
     return float(scores["uf1"]), float(scores["uar"])
+
+
+def temperature(job: Job, results: Sequence[FoldResult]) -> float | None:
+    """Return the temperature that the held-out scores of `results` ask for, if there are any."""
+    label_of = dict(zip(job.clip_ids, job.labels, strict=True))
+    pairs = [(scores, label_of[clip]) for r in results for clip, scores in r.scores.items()]
+    if not pairs:
+        return None
+    scores, labels = zip(*pairs, strict=True)
+    return calibration.fit_temperature(scores, labels)
 
 
 def named(data: Dataset) -> dict[str, tuple[str, str, str]]:
