@@ -18,6 +18,7 @@ from mecli.predictions import in_classes, read_predictions
 from mecli.train import TrainOptions, TrainResult, resume, train
 from mecli.training import dataset, engines, folder, stacked
 from mecli.training.checkpoint import load_checkpoint, scores
+from mecli.training.job import FoldTask, Job
 from tests.moving_records import record, records, write_cache
 
 if TYPE_CHECKING:
@@ -248,10 +249,10 @@ class TestHonesty:
 
 
 class TestErrorsOfFolds:
-    task = engines.FoldTask(0, "made/s1", 3, (), ())
+    task = FoldTask(0, "made/s1", 3, (), ())
 
     def named(self, error: BaseException, reason: str) -> BaseException:
-        job = engines.Job(Path("runs/x"), "m", None, 1, (), "s", (), (), {})
+        job = Job(Path("runs/x"), "m", None, 1, (), "s", (), (), (), {})
         return engines.named_error(job, self.task, error, reason)
 
     def test_an_input_error_gets_the_folds_name(self) -> None:

@@ -45,6 +45,15 @@ def train(
     selection: Annotated[
         str, typer.Option(help="Which epoch counts: last (honest and the default).")
     ] = "last",
+    pretrained: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin every fold with this checkpoint, trained on other people; or 'bundled'."
+        ),
+    ] = None,
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="Train the last stage only; the others stay.")
+    ] = False,
     final: Annotated[
         bool, typer.Option(help="Also fit a checkpoint on all clips, for predict.")
     ] = True,
@@ -92,6 +101,8 @@ def train(
                 jobs=jobs,
                 precision=precision,
                 selection=selection,
+                pretrained=pretrained,
+                freeze=freeze,
                 final=final,
                 keep_weights=keep_weights,
                 runs=folder,

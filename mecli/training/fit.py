@@ -15,7 +15,7 @@ from mecli.training.losses import batch_loss, targets, unit_weights
 from mecli.training.optimiser import Adam, FlatWeights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -47,6 +47,16 @@ class Fitted:
     history: dict[str, list[float]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """Where a training starts: weights by ``<stage>.<parameter>``; others are drawn."""
+
+    start: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+FROM_SCRATCH = Course()
+
+
 class Reading(NamedTuple):
     """What the networks say about one clip: probabilities (K,), and ROIs' parts (R, K) if any."""
 
@@ -62,6 +72,13 @@ def build(
         torch.manual_seed(randomness.stream(seed, stage.name, "weights"))
         network = stage.build(shape, n_classes)
     return network.to(dtype)
+
+
+def begin(network: Network, stage: Stage, start: Mapping[str, Tensor]) -> None:
+    """Put those weights of `start` that belong to `stage` into `network`; others stay."""
+    mine = f"{stage.name}."
+    part = {n.removeprefix(mine): w for n, w in start.items() if n.startswith(mine)}
+    network.load_state_dict({**network.state_dict(), **part})
 
 
 def batches(
@@ -84,6 +101,7 @@ def fit(
     train: NDArray[np.int64],
     seed: int,
     dtype: torch.dtype = torch.float32,
+    course: Course = FROM_SCRATCH,
 ) -> Fitted:
     """Train `stages` one after another on the rows `train` of `table`; no other row is read.
 
@@ -95,6 +113,7 @@ def fit(
     for stage in stages:
         units = Units(table, stage, clip_weights(table, stage, train), values)
         network = build(stage, units.shape, table.n_classes, seed, dtype)
+        begin(network, stage, course.start)
         train_stage = _solve if stage.solved else _train
         history[stage.name] = train_stage(stage, network, units, seed)
         networks.append(network)

@@ -15,11 +15,14 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from mecli.training.fit import (
+    FROM_SCRATCH,
     Batch,
+    Course,
     Fitted,
     Units,
     as_input,
     batches,
+    begin,
     build,
     checked_loss,
     clip_weights,
@@ -47,13 +50,14 @@ def fit_folds(
     seed: int,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
+    course: Course = FROM_SCRATCH,
 ) -> list[Fitted]:
     """Train one fold per entry of `trains` (rows of `table`), all at once with one seed.
 
     Raises `InputError` if a loss leaves the numbers.
     """
     if any(stage.solved for stage in stages):
-        return [fit(stages, table, train, seed, dtype) for train in trains]
+        return [fit(stages, table, train, seed, dtype, course) for train in trains]
     networks: list[list[Network]] = [[] for _ in trains]
     histories: list[dict[str, list[float]]] = [{} for _ in trains]
     values: Tensor | None = None
@@ -61,6 +65,7 @@ def fit_folds(
         weights = torch.stack([clip_weights(table, stage, train) for train in trains])
         units = Units(table, stage, weights, values, device)
         network = build(stage, units.shape, table.n_classes, seed, dtype)
+        begin(network, stage, course.start)
         stack = Stack(network.to(device), len(trains))
         losses = _train(stage, stack, units, seed)
         for fold, history in enumerate(histories):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mecli.training.dataset import Dataset
-    from mecli.training.engines import FoldTask, Job
     from mecli.training.folder import FoldResult
+    from mecli.training.job import FoldTask, Job
 
 
 def finished(run: Path, task: FoldTask) -> bool:

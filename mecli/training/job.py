@@ -1,0 +1,104 @@
+"""What a run has to do: the job that all its folds share, and each fold as a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mecli import registry
+from mecli.models.contract import with_epochs
+from mecli.training import folder, start
+from mecli.training.fit import DTYPES, Course, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+
+    from mecli.models.contract import Network, Stage
+    from mecli.training.checkpoint import Checkpoint
+
+FINAL = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all folds of a run have in common; small enough to be sent to every worker."""
+
+    run: Path
+    model: str
+    options: Any
+    epochs: int | None
+    classes: tuple[str, ...]
+    scheme: str
+    clip_ids: tuple[str, ...]
+    labels: tuple[int, ...]
+    persons: tuple[str, ...]
+    description: Mapping[str, Any]
+    """Protocol, seeds, caches: what a checkpoint should know of the run."""
+    precision: str = "float32"
+    keep_weights: bool = True
+    pretrained: str | None = None
+    """The checkpoint that every fold begins with."""
+    freeze: bool = False
+    """Whether all stages but the last stay as that checkpoint has them."""
+
+    @property
+    def all_stages(self) -> tuple[Stage, ...]:
+        """The stages of the model with the epochs of this run."""
+        stages: tuple[Stage, ...] = registry.load("model", self.model).stages(self.options)
+        return with_epochs(stages, self.epochs)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Those of the stages that are trained."""
+        return self.all_stages[-1:] if self.freeze else self.all_stages
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return DTYPES[self.precision]
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Return what every fold begins with, read from its file."""
+        if self.pretrained is None:
+            return None
+        sha256 = self.description["pretrained"]["sha256"]
+        return start.read_same(self.pretrained, self.model, sha256)
+
+    def course(self) -> Course:
+        """Return where the training of every fold starts."""
+        checkpoint = self.checkpoint()
+        if checkpoint is None:
+            return Course()
+        return Course(start=start.weights(checkpoint, self.all_stages, self.classes))
+
+    def frozen(self) -> tuple[tuple[Network, ...], tuple[int, ...] | None]:
+        """Return the networks that are not trained, and the shape of the clips they read."""
+        checkpoint = self.checkpoint() if self.freeze else None
+        if checkpoint is None:
+            return (), None
+        networks = start.frozen(checkpoint, self.all_stages, self.classes, self.dtype)
+        return networks, checkpoint.shape
+
+    def table(self) -> Table:
+        """Return the clips of the run; features are mapped, shared by all workers."""
+        labels = np.array(self.labels, dtype=np.int64)
+        return Table(self.clip_ids, folder.map_features(self.run), labels, len(self.classes))
+
+
+@dataclass(frozen=True, slots=True)
+class FoldTask:
+    """One fold with one seed: clip ids to fit on and to score.
+
+    Number `FINAL` is no fold: it trains on everything and makes the run's checkpoint.
+    """
+
+    number: int
+    name: str
+    seed: int
+    train: tuple[str, ...]
+    test: tuple[str, ...]

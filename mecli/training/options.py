@@ -1,0 +1,117 @@
+"""What can be told to `train`, checked, and as the JSON that a run keeps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mecli import files, registry
+from mecli.errors import InputError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SELECTIONS = ("last", "inner", "oracle")
+_PRECISIONS = ("float32", "float64")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """Everything that decides what `train` computes; its defaults are the command's."""
+
+    caches: tuple[Path, ...] = (Path("mecli.h5"),)
+    model: str = "roi-flow-lstm"
+    preset: str | None = None
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    protocol: str = "loso"
+    labels: str = "megc2019"
+    k: int = 5
+    share: float = 0.2
+    epochs: int | None = None
+    seed: int = 0
+    seeds: int = 1
+    engine: str = "auto"
+    jobs: int | None = None
+    precision: str = "float32"
+    selection: str = "last"
+    pretrained: str | None = None
+    freeze: bool = False
+    final: bool = True
+    keep_weights: bool = True
+    runs: Path = Path("runs")
+
+    def __post_init__(self) -> None:
+        registry.check_name("model", self.model)
+        registry.check_name("protocol", self.protocol)
+        if not self.labels.casefold().endswith(".csv"):
+            registry.check_name("label scheme", self.labels)
+        if not self.caches:
+            raise UsageError("no cache named, expected at least one")
+        _check_choice("precision", self.precision, _PRECISIONS)
+        _check_choice("selection", self.selection, SELECTIONS)
+        _check_choice("engine", self.engine, ("auto", "pool", "stacked", "sequential"))
+        if self.selection != "last":
+            raise UsageError(f"selection '{self.selection}' is not there yet; use last")
+        if self.freeze and self.pretrained is None:
+            raise UsageError("--freeze: freeze what? Name a checkpoint with --pretrained")
+        for name, least in (("epochs", 1), ("seeds", 1), ("seed", 0), ("jobs", 0), ("k", 2)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"--{name} is {value}, expected {least} or more")
+        if not 0 < self.share < 1:
+            raise UsageError(f"--share is {self.share}, expected 0 < share < 1")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the options as a JSON document that `from_json` takes back."""
+        values = asdict(self)
+        return {
+            **values,
+            "caches": [str(path) for path in self.caches],
+            "runs": str(self.runs),
+            "model_options": dict(self.model_options),
+        }
+
+    @classmethod
+    def from_json(cls, document: Any, where: Path) -> TrainOptions:
+        """Return the options in `document`, which was read from `where`."""
+        if not isinstance(document, dict):
+            raise InputError(f"{where}: not a JSON object of train options")
+        known = [f.name for f in fields(cls)]
+        for name in document:
+            if name not in known:
+                raise UnknownName(f"option in {where}", str(name), known)
+        values = dict(document)
+        try:
+            if "caches" in values:
+                values["caches"] = tuple(map(Path, values["caches"]))
+            if "runs" in values:
+                values["runs"] = Path(values["runs"])
+            return cls(**values)
+        except TypeError as error:
+            raise InputError(f"{where}: a train option has the wrong type: {error}") from error
+
+
+def _check_choice(kind: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UnknownName(kind, value, known)
+
+
+def read_options(path: Path) -> TrainOptions:
+    """Return the options that a run wrote to `path`."""
+    return TrainOptions.from_json(files.read_json(path), path)
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Return model options from ``name=value`` words; a value is JSON where it can be."""
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not (equals and name.strip()):
+            raise UsageError(f"--set {setting}: expected name=value")
+        try:
+            parsed[name.strip()] = json.loads(value)
+        except ValueError:
+            parsed[name.strip()] = value
+    return parsed

@@ -1,0 +1,206 @@
+"""What a run consists of: its clips, its folds, its tasks and what run.json says of it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mecli import __version__, registry
+from mecli.errors import InputError
+from mecli.models.options import resolve
+from mecli.training import dataset, folder, start
+from mecli.training.fit import DTYPES
+from mecli.training.job import FINAL, FoldTask, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from mecli.folds import Fold
+    from mecli.training.checkpoint import Checkpoint
+    from mecli.training.dataset import Dataset
+    from mecli.training.options import TrainOptions
+
+# What has to be as it was when a run is resumed.
+_KEPT = (
+    "caches",
+    "classes",
+    "excluded",
+    "folds",
+    "model_options",
+    "pretrained",
+    "seeds",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run before it starts: everything that its folds have in common is settled."""
+
+    options: TrainOptions
+    model_options: Any
+    data: Dataset
+    folds: tuple[Fold, ...]
+    checkpoint: Checkpoint | None
+    """What the run begins with, if it does not begin with weights drawn by its seed."""
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that every fold is trained with."""
+        return list(range(self.options.seed, self.options.seed + self.options.seeds))
+
+    def description(self) -> dict[str, Any]:
+        """Return run.json as it is when the run starts."""
+        options, data = self.options, self.data
+        return {
+            "format": folder.FORMAT,
+            "mecli": __version__,
+            "status": "running",
+            "model": options.model,
+            "model_options": asdict(self.model_options),
+            "pretrained": self._pretrained(),
+            "protocol": options.protocol,
+            "scheme": data.table.scheme,
+            "classes": list(data.table.classes),
+            "seeds": self.seeds,
+            "selection": options.selection,
+            "precision": options.precision,
+            "caches": list(data.fingerprints),
+            "folds": [
+                {"name": f.name, "train_clips": len(f.train), "test": list(f.test)}
+                for f in self.folds
+            ],
+            "excluded": dict(data.excluded),
+            "versions": {
+                "mecli": __version__,
+                "python": sys.version.split()[0],
+                "numpy": str(np.__version__),
+                "torch": str(torch.__version__),
+            },
+        }
+
+    def _pretrained(self) -> dict[str, Any] | None:
+        if self.checkpoint is None:
+            return None
+        return {
+            "checkpoint": self.options.pretrained,
+            "sha256": self.checkpoint.description["sha256"],
+            "subjects": len(start.persons_of(self.checkpoint)),
+            "frozen": self.options.freeze,
+        }
+
+    def check_same(self, run: Path) -> None:
+        """Raise `InputError` if the run in folder `run` was started with another plan."""
+        before, now = folder.read_run(run), self.description()
+        for name in _KEPT:
+            if before.get(name) != now[name]:
+                raise InputError(
+                    f"{run}: {name} changed since the run was started; start a new run"
+                )
+
+    def job(self, run: Path) -> Job:
+        """Return what all folds have in common, for a run in folder `run`."""
+        options, data = self.options, self.data
+        return Job(
+            run=run,
+            model=options.model,
+            options=self.model_options,
+            epochs=options.epochs,
+            classes=data.table.classes,
+            scheme=data.table.scheme,
+            clip_ids=data.clip_ids,
+            labels=data.labels,
+            persons=tuple(data.persons[c] for c in data.clip_ids),
+            description={
+                "protocol": options.protocol,
+                "seeds": self.seeds,
+                "caches": list(data.fingerprints),
+                "clips": len(data.clips),
+                "epochs": options.epochs,
+                "pretrained": self._pretrained(),
+            },
+            precision=options.precision,
+            keep_weights=options.keep_weights,
+            pretrained=options.pretrained,
+            freeze=options.freeze,
+        )
+
+    def tasks(self) -> list[FoldTask]:
+        """Return every fold with every seed; folds that hold out nobody are none."""
+        return [
+            FoldTask(number, fold.name, seed, fold.train, fold.test)
+            for seed in self.seeds
+            for number, fold in enumerate(self.folds)
+            if fold.test
+        ]
+
+    def final_task(self) -> FoldTask:
+        """Return the training on all clips."""
+        clips = self.data.clip_ids
+        return FoldTask(FINAL, "all clips", self.options.seed, clips, ())
+
+    def features(self) -> Iterator[NDArray[np.generic]]:
+        """Yield what the trained stages read of each clip, in the order of the clips."""
+        model = registry.load("model", self.options.model)
+        values = dataset.features(self.data, model, self.model_options)
+        if self.checkpoint is None:
+            return values
+        values = _shaped(values, self.checkpoint)
+        if not self.options.freeze:
+            return values
+        stages = model.stages(self.model_options)
+        dtype = DTYPES[self.options.precision]
+        networks = start.frozen(self.checkpoint, stages, self.data.table.classes, dtype)
+        return start.exports(networks, stages, values)
+
+
+def make(options: TrainOptions) -> Plan:
+    """Read the caches and settle what `options` leave open.
+
+    Raises `InputError` for caches, folds or a checkpoint that cannot be trained on.
+    """
+    model_options, checkpoint = settled(options)
+    data = dataset.read(options.caches, options.labels)
+    protocol = registry.load("protocol", options.protocol)
+    folds = protocol(data.persons, k=options.k, share=options.share, seed=options.seed)
+    if checkpoint is not None:
+        assert options.pretrained is not None
+        start.check_persons(options.pretrained, checkpoint, data.persons.values())
+        stages = registry.load("model", options.model).stages(model_options)
+        start.weights(checkpoint, stages, data.table.classes)
+    return Plan(options, model_options, data, folds, checkpoint)
+
+
+def settled(options: TrainOptions) -> tuple[Any, Checkpoint | None]:
+    """Return the model's options, and the checkpoint to begin with if there is one.
+
+    The checkpoint's own options are the model's defaults then.
+    """
+    model = registry.load("model", options.model)
+    if options.pretrained is None:
+        return resolve(model, options.model_options, options.preset), None
+    checkpoint = start.read(options.pretrained, options.model)
+    resolve(model, options.model_options, options.preset)  # names and types, told as ever
+    preset = model.presets[options.preset] if options.preset else {}
+    given = {**asdict(checkpoint.options), **preset, **options.model_options}
+    settled_options = resolve(model, given)
+    start.check_stages(options.model, model.stages(settled_options), options.freeze)
+    return settled_options, checkpoint
+
+
+def _shaped(
+    values: Iterator[NDArray[np.generic]], checkpoint: Checkpoint
+) -> Iterator[NDArray[np.generic]]:
+    for clip in values:
+        if clip.shape != checkpoint.shape:
+            raise InputError(
+                f"features {clip.shape} per clip, but the checkpoint was trained on "
+                f"{checkpoint.shape}; leave the options that decide it as they are there"
+            )
+        yield clip

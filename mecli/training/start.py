@@ -1,0 +1,163 @@
+"""Weights that a run begins with: those of a checkpoint trained on other people.
+
+They are taken by name (``<stage>.<parameter>``). Weights whose size hangs on the number of
+classes start anew where the class lists differ. A frozen stage keeps its weights in every
+fold; what it says of a clip is then the same in all folds, so it is computed once.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+import mecli
+from mecli.errors import InputError, MissingDependency, UsageError
+from mecli.training.checkpoint import load_checkpoint, networks_for, tensors_of
+from mecli.training.fit import as_input, begin, exported
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from mecli.models.contract import Network, Stage
+    from mecli.training.checkpoint import Checkpoint
+
+BUNDLED = "bundled"
+
+
+def find(name: str) -> Path:
+    """Return the file of checkpoint `name`; ``bundled`` is the one that mecli brings along."""
+    if name != BUNDLED:
+        return Path(name)
+    path = Path(mecli.__file__).parent / "weights" / "bundled.safetensors"
+    if not path.exists():
+        raise MissingDependency(f"{path}: this installation has no bundled checkpoint")
+    return path
+
+
+def read(name: str, model: str) -> Checkpoint:
+    """Return the checkpoint `name`; `InputError` if it is of another model than `model`."""
+    checkpoint = load_checkpoint(find(name))
+    if checkpoint.model != model:
+        raise InputError(
+            f"{name}: a checkpoint of model {checkpoint.model}, expected {model}; "
+            f"say --model {checkpoint.model}"
+        )
+    return checkpoint
+
+
+@lru_cache(maxsize=1)
+def read_same(name: str, model: str, sha256: str) -> Checkpoint:
+    """Return the checkpoint `name`; `InputError` if its weights are not those of `sha256`."""
+    checkpoint = read(name, model)
+    if checkpoint.description["sha256"] != sha256:
+        raise InputError(f"{name}: changed since the run was started; start a new run")
+    return checkpoint
+
+
+def persons_of(checkpoint: Checkpoint) -> frozenset[str]:
+    """Return everyone whom `checkpoint` has learned from; empty if it does not say."""
+    named = checkpoint.description.get("persons")
+    return frozenset(map(str, named)) if isinstance(named, list) else frozenset()
+
+
+def check_persons(name: str, checkpoint: Checkpoint, persons: Iterable[str]) -> None:
+    """Raise `InputError` unless `checkpoint` learned from nobody of `persons`.
+
+    Whoever it has seen would be held out in some fold, and known to the weights already.
+    """
+    known = persons_of(checkpoint)
+    if not known:
+        raise InputError(
+            f"{name}: does not say whom it was trained on, so nobody can be held out from it; "
+            "train it again with this version"
+        )
+    shared = sorted(known & set(persons))
+    if shared:
+        raise InputError(
+            f"{name}: was trained on {len(shared)} of the subjects that are to be held out "
+            f"({shared[0]}); use a checkpoint trained on other people"
+        )
+
+
+def weights(
+    checkpoint: Checkpoint, stages: Sequence[Stage], classes: Sequence[str]
+) -> dict[str, Tensor]:
+    """Return what `checkpoint` has for `stages` trained on `classes`, by name.
+
+    Raises `InputError` if the model's options make weights of other shapes.
+    """
+    found = tensors_of(checkpoint.stages, checkpoint.networks)
+    mine = _shapes(stages, checkpoint.shape, len(classes))
+    if tuple(classes) != checkpoint.classes:
+        wider = _shapes(stages, checkpoint.shape, len(classes) + 1)
+        mine = {name: shape for name, shape in mine.items() if wider[name] == shape}
+    for name, shape in mine.items():
+        if name not in found or found[name].shape != shape:
+            got = tuple(found[name].shape) if name in found else "missing"
+            raise InputError(
+                f"the checkpoint does not fit the options of {checkpoint.model}: weight "
+                f"'{name}' is {got}, expected {tuple(shape)}"
+            )
+    return {name: found[name] for name in mine}
+
+
+def frozen(
+    checkpoint: Checkpoint,
+    stages: Sequence[Stage],
+    classes: Sequence[str],
+    dtype: torch.dtype,
+) -> tuple[Network, ...]:
+    """Return the networks of all `stages` but the last with the checkpoint's weights."""
+    values = weights(checkpoint, stages, classes)
+    networks, _ = networks_for(stages, checkpoint.shape, len(classes), dtype)
+    for stage, network in zip(stages[:-1], networks[:-1], strict=True):
+        begin(network, stage, values)
+    return tuple(networks[:-1])
+
+
+def check_stages(model: str, stages: Sequence[Stage], freeze: bool) -> None:
+    """Raise `UsageError` unless there is something to begin with, and left to train."""
+    if any(stage.solved for stage in stages):
+        raise UsageError(
+            f"--pretrained: model {model} solves for its weights, so it begins with none"
+        )
+    if freeze and len(stages) < 2:
+        raise UsageError(
+            f"--freeze: model {model} is trained in one stage, so nothing would be left to "
+            "train; leave --freeze out, or choose options that train it in two stages"
+        )
+
+
+@torch.no_grad()
+def exports(
+    networks: Sequence[Network], stages: Sequence[Stage], features: Iterable[NDArray[np.generic]]
+) -> Iterator[NDArray[np.generic]]:
+    """Yield what frozen `networks` of the first `stages` say of each clip, each alone."""
+    dtype = next(networks[0].parameters()).dtype
+    for clip in features:
+        value = as_input(torch.from_numpy(np.array(clip)), dtype)
+        for network, stage in zip(networks, stages, strict=False):
+            value = exported(network, value, stage.unit == "step")
+        yield value.numpy()
+
+
+def _shapes(
+    stages: Sequence[Stage], shape: tuple[int, ...], n_classes: int
+) -> dict[str, torch.Size]:
+    try:
+        with torch.device("meta"):
+            networks, _ = networks_for(stages, shape, n_classes, torch.float32)
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise InputError(f"clips of shape {shape} do not fit the model's options") from error
+    return {
+        f"{stage.name}.{name}": value.shape
+        for stage, network in zip(stages, networks, strict=True)
+        for name, value in network.state_dict().items()
+    }

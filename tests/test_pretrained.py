@@ -1,0 +1,225 @@
+"""Runs that begin with a checkpoint trained on other people, and what of it may stay frozen."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from mecli import cli
+from mecli.cache import open_cache
+from mecli.errors import InputError, UsageError
+from mecli.train import TrainOptions, TrainResult, resume, train
+from mecli.training import folder, start
+from mecli.training.checkpoint import load_checkpoint, save_checkpoint, scores, tensors_of
+from tests.moving_records import record, records, write_cache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+TWO_STAGES = {"steps": 2, "patches": 4, "spatial_batch": 16, "temporal_batch": 8}
+ONE_STAGE = {"steps": 2, "batch_size": 8, "dense": 16}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two checkpoints trained on six people who are in no other cache of these tests."""
+    path = tmp_path_factory.mktemp("pretrained")
+    other = [record(f"x{s}", f"c{c}", c, corpus="other") for s in range(3) for c in range(3)]
+    write_cache(path / "other.h5", other)
+    write_cache(path / "c.h5", records(3))
+    for model, given in (("cnn-lstm", TWO_STAGES), ("roi-flow-lstm", ONE_STAGE)):
+        options = TrainOptions(
+            caches=(path / "other.h5",), model=model, model_options=given, protocol="all",
+            epochs=2, jobs=0, runs=path / "runs",
+        )  # fmt: skip
+        final = train(options).final
+        assert final
+        final.rename(path / f"{model}.safetensors")
+    return path
+
+
+def begun(folders: Path, runs: Path, model: str = "cnn-lstm", **changes: Any) -> TrainResult:
+    values: dict[str, Any] = {
+        "caches": (folders / "c.h5",),
+        "model": model,
+        "pretrained": str(folders / f"{model}.safetensors"),
+        "epochs": 2,
+        "jobs": 0,
+        "final": False,
+        "runs": runs,
+        **changes,
+    }
+    return train(TrainOptions(**values))
+
+
+def weights(path: Path) -> dict[str, Tensor]:
+    checkpoint = load_checkpoint(path)
+    return tensors_of(checkpoint.stages, checkpoint.networks)
+
+
+def shas(result: TrainResult) -> list[str]:
+    folds = sorted((result.run / "folds" / "0").glob("*.json"))
+    return [json.loads(path.read_text())["weights_sha256"] for path in folds]
+
+
+def test_every_fold_begins_with_the_checkpoint(folders: Path, tmp_path: Path) -> None:
+    still = {"learning_rate": 1e-12, "weight_decay": 0.0}
+    result = begun(folders, tmp_path, "roi-flow-lstm", model_options=still, epochs=1)
+    given = weights(folders / "roi-flow-lstm.safetensors")
+    for fold in range(3):
+        for name, value in weights(folder.weights_path(result.run, 0, fold)).items():
+            assert torch.allclose(value, given[name], atol=1e-9), name
+
+
+def test_options_of_the_model_are_the_checkpoints_unless_given(
+    folders: Path, tmp_path: Path
+) -> None:
+    result = begun(folders, tmp_path, "roi-flow-lstm", model_options={"learning_rate": 1e-4})
+    run = folder.read_run(result.run)
+    assert (run["model_options"]["dense"], run["model_options"]["steps"]) == (16, 2)
+    assert run["model_options"]["learning_rate"] == 1e-4
+    assert run["pretrained"]["subjects"] == 3
+    assert run["pretrained"]["frozen"] is False
+    fold = load_checkpoint(folder.weights_path(result.run, 0, 0))
+    assert fold.description["persons"] == [
+        "made/s1", "made/s2", "other/x0", "other/x1", "other/x2",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["sequential", "stacked"])
+def test_frozen_stages_stay_and_the_last_is_trained_in_each_fold(
+    folders: Path, tmp_path: Path, engine: str
+) -> None:
+    result = begun(folders, tmp_path, freeze=True, engine=engine)
+    given = weights(folders / "cnn-lstm.safetensors")
+    folds = [weights(folder.weights_path(result.run, 0, k)) for k in range(3)]
+    for name, value in given.items():
+        kept = [torch.equal(fold[name], value) for fold in folds]
+        assert all(kept) if name.startswith("frames.") else not any(kept), name
+    head = "sequence.classes.weight"
+    assert not torch.equal(folds[0][head], folds[1][head])
+    # From features computed once to whole clips: the same scores.
+    fold = folder.read_fold(result.run, 0, 1)
+    assert fold
+    with open_cache(folders / "c.h5") as cache:
+        held = list(cache.records(fold.scores))
+    checkpoint = load_checkpoint(folder.weights_path(result.run, 0, 1))
+    expected = [list(fold.scores[r.clip_id]) for r in held]
+    assert scores(checkpoint, held).tolist() == expected
+
+
+def test_a_frozen_run_goes_on_with_the_same_checkpoint_only(folders: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes((folders / "cnn-lstm.safetensors").read_bytes())
+    result = begun(folders, tmp_path, freeze=True, pretrained=str(mine))
+    before = (result.run / "predictions.csv").read_text()
+    folder.fold_path(result.run, 0, 2).unlink()
+    assert resume(result.run).uf1 == result.uf1
+    assert (result.run / "predictions.csv").read_text() == before
+    changed = load_checkpoint(mine)
+    with torch.no_grad():
+        next(changed.networks[0].parameters()).add_(1e-3)
+    save_checkpoint(mine, changed)
+    with pytest.raises(InputError, match="pretrained changed since the run was started"):
+        resume(result.run)
+
+
+def test_scrambling_the_held_out_subject_leaves_a_frozen_runs_weights_bit_identical(
+    folders: Path, tmp_path: Path
+) -> None:
+    chance = np.random.default_rng(0)
+    scrambled = [
+        replace(r, flow=chance.normal(0, 9, r.flow.shape).astype(np.float32))
+        if r.subject == "s1"
+        else r
+        for r in records(3)
+    ]
+    write_cache(tmp_path / "s.h5", scrambled)
+    one, other = (
+        shas(begun(folders, tmp_path / name, freeze=True, caches=(cache,)))
+        for name, cache in (("a", folders / "c.h5"), ("b", tmp_path / "s.h5"))
+    )
+    assert [a == b for a, b in zip(one, other, strict=True)] == [False, True, False]
+
+
+def test_other_classes_get_new_heads_and_keep_the_rest(folders: Path, tmp_path: Path) -> None:
+    still = {"learning_rate": 1e-12, "weight_decay": 0.0}
+    result = begun(
+        folders, tmp_path, "roi-flow-lstm", labels="emotion", model_options=still, epochs=1
+    )
+    given = weights(folders / "roi-flow-lstm.safetensors")
+    fold = weights(folder.weights_path(result.run, 0, 0))
+    assert fold.keys() == given.keys()
+    anew = {n for n in fold if not torch.allclose(fold[n], given[n], atol=1e-9)}
+    assert 0 < len(anew) < len(fold)
+    assert all(3 in fold[n].shape for n in anew)
+
+
+class TestRefused:
+    def test_a_checkpoint_that_saw_somebody_of_the_cache(
+        self, folders: Path, tmp_path: Path
+    ) -> None:
+        mixed = [record("x1", "c0", 0, corpus="other"), *records(3)]
+        cache = write_cache(tmp_path / "m.h5", mixed)
+        with pytest.raises(InputError, match=r"trained on 1 of the subjects .*\(other/x1\)"):
+            begun(folders, tmp_path, caches=(cache,))
+
+    @pytest.mark.parametrize("persons", [None, []])
+    def test_a_checkpoint_that_does_not_say_whom_it_saw(
+        self, folders: Path, tmp_path: Path, persons: list[str] | None
+    ) -> None:
+        known = load_checkpoint(folders / "cnn-lstm.safetensors")
+        path = tmp_path / "silent.safetensors"
+        save_checkpoint(path, replace(known, description={**known.description, "persons": persons}))
+        with pytest.raises(InputError, match="does not say whom it was trained on"):
+            begun(folders, tmp_path, pretrained=str(path))
+
+    def test_a_checkpoint_of_another_model(self, folders: Path, tmp_path: Path) -> None:
+        path = str(folders / "cnn-lstm.safetensors")
+        with pytest.raises(InputError, match="of model cnn-lstm, expected roi-flow-lstm; say"):
+            begun(folders, tmp_path, "roi-flow-lstm", pretrained=path)
+
+    def test_options_that_make_other_weights(self, folders: Path, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"weight 'rois\.\S+' is .*expected"):
+            begun(folders, tmp_path, "roi-flow-lstm", model_options={"dense": 32})
+        with pytest.raises(InputError, match=r"features \(3, 6, 2, 12, 12\) per clip"):
+            begun(folders, tmp_path, "roi-flow-lstm", model_options={"steps": 3})
+
+    def test_freezing_a_model_of_one_stage(self, folders: Path, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="nothing would be left to train"):
+            begun(folders, tmp_path, "roi-flow-lstm", freeze=True)
+
+    def test_a_model_that_solves_for_its_weights(self, folders: Path, tmp_path: Path) -> None:
+        solved = TrainOptions(
+            caches=(folders / "other.h5",), model="flow-svm", protocol="all", jobs=0, runs=tmp_path
+        )
+        with pytest.raises(UsageError, match="flow-svm solves for its weights"):
+            begun(folders, tmp_path, "flow-svm", pretrained=str(train(solved).final))
+
+    def test_freezing_nothing(self) -> None:
+        done = CliRunner().invoke(cli.app, ["train", "--freeze"])
+        assert done.exit_code == 2
+        assert "Name a checkpoint with --pretrained" in done.stderr
+
+    def test_a_file_that_changed_under_a_run(self, folders: Path) -> None:
+        path = str(folders / "cnn-lstm.safetensors")
+        with pytest.raises(InputError, match="changed since the run was started"):
+            start.read_same(path, "cnn-lstm", "0" * 64)
+
+
+def test_the_command_takes_a_checkpoint(folders: Path, tmp_path: Path) -> None:
+    chosen = ["train", "-c", str(folders / "c.h5"), "--model", "cnn-lstm", "-j", "0", "--json"]
+    begin = ["--pretrained", str(folders / "cnn-lstm.safetensors"), "--freeze", "--epochs", "1"]
+    done = CliRunner().invoke(cli.app, [*chosen, *begin, "--runs", str(tmp_path), "--no-final"])
+    assert done.exit_code == 0, done.stderr
+    run = folder.read_run(tmp_path / next(tmp_path.iterdir()))
+    assert run["pretrained"]["frozen"] is True
+    assert json.loads(done.stdout)["folds"] == 3
