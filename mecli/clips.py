@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 UNKNOWN_SUBJECT = "unknown"
 
 # Long and short recordings of the same sessions: their subjects are the same people, who
@@ -46,11 +49,20 @@ def check_part(value: str, what: str) -> str:
     return value
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """Frames that are in memory already: (T, H, W, 3) RGB uint8, and their rate if known."""
+
+    images: NDArray[np.uint8]
+    fps: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """One annotated sequence of frames as a corpus lists it; no pixels are opened.
 
-    `frames` is a video file or the image files in their order. `onset`, `apex` and
+    `frames` is a video file or the image files in their order; `held` is there instead
+    where a program hands in the frames themselves. `onset`, `apex` and
     `offset` are frame positions in `frames`: 0-based, inclusive, None where the
     annotation does not know them. `labels` holds the corpus's own words
     (``emotion``, ``objective``, ``aus``, …). `landmarks` is a file of precomputed
@@ -70,6 +82,7 @@ class Clip:
     issues: tuple[str, ...] = ()
     landmarks: Path | None = None
     holds_flow: bool = False
+    held: Held | None = None
 
     def __post_init__(self) -> None:
         for what in ("corpus", "subject", "name"):
@@ -88,8 +101,15 @@ class Clip:
         return person_of(self.corpus, self.subject)
 
     @property
+    def pixels(self) -> Path | tuple[Path, ...] | Held:
+        """Where frames are read from: memory, a video or image files."""
+        return self.frames if self.held is None else self.held
+
+    @property
     def location(self) -> str:
         """The file or folder a message should name."""
+        if self.held is not None:
+            return "(frames in memory)"
         if isinstance(self.frames, tuple):
             return str(self.frames[0].parent) if self.frames else "(no frames)"
         return str(self.frames)

@@ -54,6 +54,8 @@ class Footage:
     times_s: list[float | None]
     first: int
     """Frame position in the clip of the first crop."""
+    faces: int = 1
+    """How many faces the first frame shows."""
 
     @property
     def landmarks(self) -> NDArray[np.float32]:
@@ -100,11 +102,15 @@ def check_end(clip: Clip, interval: Interval, last: int, issues: list[str]) -> N
 
 
 def read_footage(
-    clip: Clip, interval: Interval, landmarker: Landmarker, watch: Stopwatch
+    clip: Clip, interval: Interval, landmarker: Landmarker, watch: Stopwatch, face: int = 0
 ) -> Footage:
-    """Decode onset to offset once, keeping the surroundings of the largest face."""
+    """Decode onset to offset once, keeping the surroundings of face number `face`, largest first.
+
+    Raises `InputError` if the onset frame shows no such face, if the clip ends before its
+    second frame, or if it is too long to be held.
+    """
     start = interval.onset or 0
-    frames = _timed(read_frames(clip.frames, start, interval.offset), watch)
+    frames = _timed(read_frames(clip.pixels, start, interval.offset), watch)
     first = next(frames, None)
     if first is None:
         raise InputError(
@@ -117,8 +123,15 @@ def read_footage(
         raise InputError(
             f"{clip.location}: clip {clip.clip_id}: no face found in onset frame {start}"
         )
-    x0, y0, x1, y1 = _surroundings(faces[0], first.image.shape[:2])
-    footage = Footage(faces[0], np.array([x0, y0], dtype=np.float32), [], [], first.position)
+    if face >= len(faces):
+        raise InputError(
+            f"{clip.location}: clip {clip.clip_id}: face {face + 1} asked for, but onset frame "
+            f"{start} shows {len(faces)}"
+        )
+    chosen, count = faces[face], len(faces)
+    x0, y0, x1, y1 = _surroundings(chosen, first.image.shape[:2])
+    corner = np.array([x0, y0], dtype=np.float32)
+    footage = Footage(chosen, corner, [], [], first.position, count)
     room = _MAX_PIXEL_BYTES // ((x1 - x0) * (y1 - y0) * 3)
     for frame in _chain(first, frames):
         if len(footage.crops) >= room:
@@ -164,4 +177,4 @@ def measured_fps(clip: Clip, footage: Footage) -> float | None:
     times = [t for t in footage.times_s if t is not None]
     if len(times) == len(footage.times_s) and times[-1] > times[0]:
         return (len(times) - 1) / (times[-1] - times[0])
-    return probe(clip.frames).fps
+    return probe(clip.pixels).fps

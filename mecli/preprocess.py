@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from scipy.signal import find_peaks
 
-from mecli import magnification, registry
+from mecli import magnification, quality, registry
 from mecli.alignment import Tracking, compose, face_transform, invert, track, warp
 from mecli.errors import InputError
 from mecli.flow import dense_flow, reduce, remove_head_motion
@@ -29,12 +28,13 @@ from mecli.footage import (
 )
 from mecli.records import ClipRecord, described
 from mecli.rois import FACE_SIZE, crop_rois, roi_boxes
+from mecli.temporal import peaks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mecli.clips import Clip
-    from mecli.interfaces import Landmarker
+    from mecli.interfaces import Face, Landmarker
     from mecli.recipe import Recipe
 
 GRID = (70, 60)
@@ -45,17 +45,25 @@ _CURVE_SIZE = GRID
 _CURVE_POINTS = 20
 _CURVE_SHARE = 0.98
 _PROMINENCE = 0.05
+_TRACKED_FPS = 60.0
+"""Heads are slow: faster videos are tracked on every second frame, or third, and so on."""
 
 
 def preprocess(
-    clip: Clip, recipe: Recipe, landmarker: Landmarker, watch: Stopwatch | None = None
+    clip: Clip,
+    recipe: Recipe,
+    landmarker: Landmarker,
+    watch: Stopwatch | None = None,
+    face: int = 0,
 ) -> ClipRecord:
     """Return the record of `clip`; raise `InputError` naming what is wrong with it.
+
+    `face` is the place among the faces of the onset frame, the largest first.
 
     Unknown onset and offset are the first and last frame; an unknown apex is the frame
     with the most motion since the onset. All three are marked as estimated then.
     """
-    if clip.frames == ():
+    if clip.pixels == ():
         raise InputError(f"clip {clip.clip_id}: no frames on disk; {'; '.join(clip.issues)}")
     watch = watch or Stopwatch()
     if clip.holds_flow:
@@ -68,14 +76,16 @@ def preprocess(
             return record_of_images(clip, recipe.images)
     issues = list(clip.issues)
     interval = checked_interval(clip, issues)
-    footage = read_footage(clip, interval, landmarker, watch)
+    footage = read_footage(clip, interval, landmarker, watch, face)
     count = len(footage.crops)
     last = footage.first + count - 1
     check_end(clip, interval, last, issues)
     with watch.stage("align"):
-        tracking = _track(footage, landmarker)
+        followed = _followed(count, clip.fps or measured_fps(clip, footage))
+        tracking = _track(footage, landmarker, followed)
         to_face = face_transform(footage.landmarks)
-        transforms = np.stack([compose(to_face, t) for t in tracking.transforms])
+        known = np.stack([compose(to_face, t) for t in tracking.transforms])
+        transforms = _between(known, followed, count)
     with watch.stage("curve"):
         curve = _curve(footage, transforms)
     known_apex = interval.apex is not None and interval.apex <= last
@@ -106,12 +116,35 @@ def preprocess(
     )
 
 
-def _track(footage: Footage, landmarker: Landmarker) -> Tracking:
-    def relocate(index: int) -> NDArray[np.float32] | None:
-        faces = landmarker.find(footage.crops[index][None])[0]
-        return faces[0].landmarks if faces else None
+def _followed(count: int, fps: float | None) -> NDArray[np.int64]:
+    """Return the positions of the frames to track: as many a second as a head needs."""
+    step = max(1, int((fps or 0.0) / _TRACKED_FPS))
+    return np.unique([*range(0, count, step), count - 1])
 
-    return track(map(_gray, footage.crops), footage.landmarks, relocate)
+
+def _between(
+    transforms: NDArray[np.float32], positions: NDArray[np.int64], count: int
+) -> NDArray[np.float32]:
+    """Return (count, 2, 3): every point moves evenly between the frames that were tracked."""
+    columns = transforms.reshape(len(positions), -1).T
+    every = [np.interp(np.arange(count), positions, column) for column in columns]
+    return np.stack(every, axis=1).reshape(count, 2, 3).astype(np.float32)
+
+
+def _track(footage: Footage, landmarker: Landmarker, followed: NDArray[np.int64]) -> Tracking:
+    crops = [footage.crops[k] for k in followed]
+
+    def relocate(index: int) -> NDArray[np.float32] | None:
+        return _nearest(landmarker.find(crops[index][None])[0], footage)
+
+    return track(map(_gray, crops), footage.landmarks, relocate)
+
+
+def _nearest(faces: list[Face], footage: Footage) -> NDArray[np.float32] | None:
+    """Return the landmarks (68, 2) of the face that lies nearest to where the onset has it."""
+    here = footage.landmarks.mean(axis=0)
+    found = [face.landmarks for face in faces]
+    return min(found, key=lambda points: float(np.hypot(*(points.mean(0) - here))), default=None)
 
 
 def _shift(corner: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -168,9 +201,9 @@ def _peak(curve: NDArray[np.float32]) -> int:
     width = max(1, len(curve) // 30)
     kernel = np.ones(2 * width + 1) / (2 * width + 1)
     smooth = np.convolve(np.pad(curve, width, mode="edge"), kernel, mode="valid")
-    peaks, about = find_peaks(smooth, prominence=_PROMINENCE * float(np.ptp(smooth)) + 1e-6)
-    if len(peaks):
-        return int(peaks[np.argmax(about["prominences"])])
+    summits, prominences = peaks(smooth)
+    if len(summits) and prominences.max() >= _PROMINENCE * float(np.ptp(smooth)) + 1e-6:
+        return int(summits[prominences.argmax()])
     return 1 + int(np.argmax(smooth[1:]))
 
 
@@ -235,9 +268,9 @@ def _landmarks(
     footage: Footage, landmarker: Landmarker, apex: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     rows, positions = [footage.face.landmarks], [footage.first]
-    faces = landmarker.find(footage.crops[apex - footage.first][None])[0]
-    if faces:
-        rows.append(faces[0].landmarks + footage.corner)
+    found = _nearest(landmarker.find(footage.crops[apex - footage.first][None])[0], footage)
+    if found is not None:
+        rows.append(found + footage.corner)
         positions.append(apex)
     return np.stack(rows).astype(np.float32), np.array(positions, dtype=np.int32)
 
@@ -254,4 +287,9 @@ def _quality(
         "residual_px": float(tracking.residual_px) * scale,
         "inliers": float(np.mean(tracking.inliers)),
         "head_motion_px": float(np.linalg.norm(back - back[0], axis=1).max()) * scale,
+        "faces": float(footage.faces),
+        "lost": float(np.mean(tracking.inliers[1:] == 0)),
+        "missing": float(quality.missing_frames(footage.times_s)),
+        "repeated": quality.repeated_frames(footage.crops) / (len(footage.crops) - 1),
+        "blockiness": quality.blockiness(_gray(footage.crops[0]), footage.corner),
     }

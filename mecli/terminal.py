@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
 
 _SHOW_AFTER_S = 0.5
@@ -74,10 +74,11 @@ def show_json(value: Any) -> None:
     show(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def show_json_lines(values: Iterator[Any]) -> None:
-    """Write one JSON object a line to stdout."""
+def show_json_lines(values: Iterable[Any]) -> None:
+    """Write one JSON object a line to stdout, each at once: a reader may be waiting for it."""
     for value in values:
         show(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        sys.stdout.flush()
 
 
 def raise_on_sigterm() -> None:

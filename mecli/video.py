@@ -19,6 +19,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from PIL import Image, UnidentifiedImageError
 
+from mecli.clips import Held
 from mecli.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,23 +72,30 @@ class VideoInfo:
 
 
 def read_frames(
-    frames: Path | tuple[Path, ...], start: int = 0, stop: int | None = None
+    frames: Path | tuple[Path, ...] | Held, start: int = 0, stop: int | None = None
 ) -> Iterator[Frame]:
     """Yield frames `start` to `stop` (inclusive; None for the last) of a video or image files.
+
+    Frames in memory are checked and yielded as they are.
 
     A clip that ends early yields fewer. Raises `InputError` naming file and frame position
     for a missing, oversized, broken, cut or empty file and for frames of unequal size.
     """
     if start < 0 or (stop is not None and stop < start):
         raise InputError(f"frames {start} to {stop} asked for, expected 0 ≤ first ≤ last")
-    if isinstance(frames, tuple):
+    if isinstance(frames, Held):
+        yield from _read_held(frames, start, stop)
+    elif isinstance(frames, tuple):
         yield from _read_pictures(frames, start, stop)
     else:
         yield from _read_video(frames, start, stop)
 
 
-def probe(frames: Path | tuple[Path, ...]) -> VideoInfo:
+def probe(frames: Path | tuple[Path, ...] | Held) -> VideoInfo:
     """Return what a video or image sequence says about itself; `InputError` as `read_frames`."""
+    if isinstance(frames, Held):
+        height, width = next(_read_held(frames, 0, 0)).image.shape[:2]
+        return VideoInfo(width, height, frames.fps, len(frames.images), 0, None, "")
     if isinstance(frames, tuple):
         height, width = next(_read_pictures(frames, 0, 0)).image.shape[:2]
         codec = frames[0].suffix.lower().lstrip(".")
@@ -154,6 +162,18 @@ def _encode(
     container.mux(stream.encode())
 
 
+def _read_held(held: Held, start: int, stop: int | None) -> Iterator[Frame]:
+    images = held.images
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not images.size:
+        raise InputError(
+            f"frames in memory are {images.dtype} {images.shape}, expected uint8 (T, H, W, 3) RGB"
+        )
+    _check_size("frames in memory", images.shape[2], images.shape[1])
+    for position in range(start, len(images) if stop is None else min(stop + 1, len(images))):
+        time_s = None if held.fps is None else position / held.fps
+        yield Frame(position, time_s, np.ascontiguousarray(images[position]))
+
+
 def _check_file(path: Path) -> Path:
     """Return `path` absolute, so that ``a:b.mp4`` is no protocol; a FIFO would hang readers."""
     try:
@@ -166,7 +186,7 @@ def _check_file(path: Path) -> Path:
     return path.absolute()
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
+def _check_size(path: Path | str, width: int, height: int) -> None:
     if not (0 < width <= MAX_SIDE_PX and 0 < height <= MAX_SIDE_PX) or width * height > MAX_PIXELS:
         raise InputError(
             f"{path}: frames are {width}×{height}, expected at most {MAX_SIDE_PX} px a side and "

@@ -6,18 +6,21 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from mecli import cli
-from mecli.errors import InputError, MissingDependency, UsageError
+from mecli.errors import InputError, MissingDependency, UnknownName, UsageError
 from mecli.predict import PredictOptions, newest_checkpoint, predict
+from mecli.report.answers import answers_csv, answers_text
 from mecli.rois import ROI_NAMES
 from mecli.train import TrainOptions, TrainResult, train
-from mecli.video import write_video
+from mecli.video import read_frames, write_video
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +49,8 @@ def test_an_answer_says_what_where_when_and_how_sure(options: PredictOptions, sa
     assert (answer.onset, answer.offset, answer.fps) == (0, 82, 100)
     assert answer.landmarker == "embedded"
     assert answer.issues == ()
-    assert 100 < answer.quality["face_px"] < 250
+    assert 120 < answer.quality["face_px"] < 250
+    assert (answer.face, answer.attribution, answer.calibrated) == (1, "weights", False)
     document = answer.as_json()
     assert document["interval"]["offset_s"] == 0.82
     assert json.loads(json.dumps(document)) == document
@@ -71,11 +75,8 @@ def test_answers_keep_the_order_of_the_sources_and_a_bad_one_stops_nobody(
     write_video(tmp_path / "noise.mp4", noise, 50.0)
     names = [sample / "clips" / "s02_02.mp4", "/nowhere.mp4", tmp_path / "noise.mp4",
              sample / "clips" / "s01_02.mp4"]  # fmt: skip
-    answers = predict(
-        ["-"],
-        PredictOptions(checkpoint=run.final, jobs=2),
-        stdin=io.StringIO("\n".join(map(str, names))),
-    )
+    options = PredictOptions(checkpoint=run.final, jobs=2)
+    answers = list(predict(["-"], options, stdin=io.StringIO("\n".join(map(str, names)))))
     assert [a.clip.rpartition("/")[2] for a in answers] == [
         "s02_02", "nowhere.mp4", "noise", "s01_02",
     ]  # fmt: skip
@@ -85,6 +86,74 @@ def test_answers_keep_the_order_of_the_sources_and_a_bad_one_stops_nobody(
     assert answers[2].as_json().keys() == {"clip", "source", "error"}
     with pytest.raises(InputError, match=r"/nowhere\.mp4"):
         predict(["/nowhere.mp4"], PredictOptions(checkpoint=run.final))
+
+
+@pytest.fixture(scope="module")
+def two_faces(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of two people: the left one larger."""
+    left, right = (
+        [frame.image for frame in read_frames(sample / "clips" / f"{name}.mp4", 25, 50)]
+        for name in ("s01_02", "s02_02")
+    )
+    height, width = left[0].shape[:2]
+    smaller = [cv2.resize(image, (width * 3 // 4, height * 3 // 4)) for image in right]
+    pad = ((height - smaller[0].shape[0], 0), (0, 0), (0, 0))
+    both = [np.hstack([a, np.pad(b, pad)]) for a, b in zip(left, smaller, strict=True)]
+    path = tmp_path_factory.mktemp("two") / "two.mp4"
+    write_video(path, both, 100.0)
+    return path
+
+
+def test_the_largest_face_is_judged_or_the_one_asked_for_or_all(
+    options: PredictOptions, two_faces: Path
+) -> None:
+    (first,) = predict([str(two_faces)], options)
+    assert [d.reason for d in first.unsure if d.reason == "several-faces"] == ["several-faces"]
+    (second,) = predict([str(two_faces)], replace(options, face=2))
+    every = list(predict([str(two_faces)], replace(options, all_faces=True)))
+    assert [a.face for a in every] == [1, 2]
+    assert [a.scores for a in every] == [first.scores, second.scores]
+    assert second.quality["face_px"] < first.quality["face_px"]
+    assert "several-faces" not in {d.reason for a in every for d in a.unsure}
+    assert "face 2" in answers_text(every)
+    (third,) = predict([str(two_faces)], replace(options, face=3))
+    assert "face 3 asked for, but onset frame 0 shows 2" in third.error
+
+
+def test_slow_videos_are_refused_and_unknown_rates_named(
+    options: PredictOptions, sample: Path, tmp_path: Path
+) -> None:
+    frames = [f.image for f in read_frames(sample / "clips" / "s01_02.mp4", 28, 45)]
+    slow = tmp_path / "slow.mp4"
+    write_video(slow, frames, 20.0)
+    (refused,) = predict([str(slow)], options)
+    assert "20 frames/s cannot show" in refused.error
+    (forced,) = predict([str(slow)], replace(options, force=True))
+    assert "low-frame-rate" in {d.reason for d in forced.unsure}
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for k, frame in enumerate(frames):
+        cv2.imwrite(str(folder / f"{k:03d}.png"), frame[..., ::-1])
+    (unknown,) = predict([str(folder)], options)
+    assert "unknown-frame-rate" in {d.reason for d in unknown.unsure}
+    (named,) = predict([str(folder)], replace(options, fps=100.0))
+    assert (named.fps, {d.reason for d in named.unsure} & {"unknown-frame-rate"}) == (100.0, set())
+
+
+def test_every_answer_is_a_row_of_the_csv(
+    options: PredictOptions, sample: Path, tmp_path: Path
+) -> None:
+    noise = tmp_path / "broken.mp4"
+    noise.write_bytes(b"no video")
+    answers = list(predict([str(sample / "clips" / "s01_02.mp4"), str(noise)], options))
+    good, bad = csv.DictReader(io.StringIO(answers_csv(answers)))
+    assert (good["onset"], good["offset_s"], good["prediction"]) == (
+        "0", "0.82", answers[0].prediction,
+    )  # fmt: skip
+    assert float(good["score_surprise"]) == answers[0].scores["surprise"]
+    assert float(good["roi_mouth"]) == answers[0].rois["mouth"]
+    assert "cannot be opened as video" in bad["error"]
+    assert bad["prediction"] == bad["score_surprise"] == bad["onset"] == ""
 
 
 def test_a_clip_that_takes_too_long_says_so(run: TrainResult, sample: Path) -> None:
@@ -108,10 +177,18 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, sample: Path) -
     path = tmp_path / "c.safetensors"
     path.write_bytes(b"not safe")
     with pytest.raises(InputError, match=r"c\.safetensors"):
-        predict([str(sample / "clips" / "s01_02.mp4")], PredictOptions(checkpoint=path))
+        list(predict([str(sample / "clips" / "s01_02.mp4")], PredictOptions(checkpoint=path)))
 
 
 def test_options_are_checked() -> None:
+    with pytest.raises(UsageError, match="--face is 0, expected 1"):
+        PredictOptions(face=0)
+    with pytest.raises(UsageError, match="--face and --all-faces exclude each other"):
+        PredictOptions(face=1, all_faces=True)
+    with pytest.raises(UsageError, match="--fps is 0, expected a positive number"):
+        PredictOptions(fps=0)
+    with pytest.raises(UnknownName, match="unknown attribution 'occlude'; did you mean"):
+        PredictOptions(attribution="occlude")
     with pytest.raises(UsageError, match="--jobs is -2"):
         PredictOptions(jobs=-2)
     with pytest.raises(UsageError, match="--timeout is -1 s"):
@@ -131,6 +208,25 @@ def test_the_command_prints_a_table_or_json_lines(run: TrainResult, sample: Path
     assert first["prediction"] in first["scores"]
     assert "error" in second
     assert "1 failure; the other clips went on" in both.stderr
+
+
+def test_the_command_writes_csv_to_a_file_or_stdout(
+    run: TrainResult, sample: Path, tmp_path: Path
+) -> None:
+    chosen = ["predict", str(sample / "clips" / "s01_02.mp4"), "--checkpoint", str(run.final),
+              "-j", "0"]  # fmt: skip
+    shown = CliRunner().invoke(cli.app, [*chosen, "--csv", "-"])
+    assert shown.exit_code == 0, shown.stderr
+    out = str(tmp_path / "a.csv")
+    written = CliRunner().invoke(cli.app, [*chosen, "--csv", out, "--json"])
+    assert json.loads(written.stdout)["face"] == 1
+    assert (tmp_path / "a.csv").read_text() == shown.stdout
+    again = CliRunner().invoke(cli.app, [*chosen, "--csv", out])
+    assert again.exit_code == 3
+    assert "a.csv: exists" in again.stderr
+    both = CliRunner().invoke(cli.app, [*chosen, "--csv", "-", "--json"])
+    assert both.exit_code == 2
+    assert "both write to stdout" in both.stderr
 
 
 @pytest.mark.slow

@@ -22,7 +22,8 @@ from mecli.models.lbp_top_svm import LbpTopSvm, LbpTopSvmOptions, lbp_top
 from mecli.models.svm import SvmNetwork, SvmOptions
 from mecli.rois import ROI_NAMES
 from mecli.train import TrainOptions, resume, train
-from mecli.training.checkpoint import digest, load_checkpoint, roi_contributions, scores
+from mecli.training.attribution import attribute
+from mecli.training.checkpoint import digest, load_checkpoint, scores
 from mecli.training.fit import Table, fit
 from mecli.training.stacked import fit_folds
 from tests.moving_records import record, records, write_cache
@@ -118,7 +119,7 @@ class TestEveryMachine:
         checkpoint = load_checkpoint(result.final)
         probabilities = scores(checkpoint, clips)
         assert np.allclose(probabilities.sum(1), 1)
-        parts = roi_contributions(checkpoint, clips[0])
+        parts = attribute(checkpoint, clips[0]).parts
         assert tuple(parts) == ROI_NAMES
         assert any(parts.values())
         lines = result.predictions.read_text()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import find_peaks
 
 from mecli import temporal
 from mecli.errors import InputError
@@ -127,3 +128,11 @@ def test_no_frames_or_no_steps_is_refused(count: int, steps: int) -> None:
 def test_a_single_number_is_no_clip() -> None:
     with pytest.raises(InputError, match="single number"):
         temporal.uniform(np.array(3.0), 4)
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=30))
+def test_peaks_are_those_of_scipy(heights: list[int]) -> None:
+    found, prominences = temporal.peaks(np.array(heights))
+    expected, about = find_peaks(heights, prominence=0)
+    assert found.tolist() == expected.tolist()
+    assert prominences.tolist() == about["prominences"].tolist()

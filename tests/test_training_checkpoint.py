@@ -9,20 +9,21 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mecli.errors import InputError
+from mecli.errors import InputError, UsageError
 from mecli.models.cnn_lstm import CnnLstm, CnnLstmOptions
 from mecli.models.roi_flow_lstm import RoiFlowLstm, RoiFlowLstmOptions
 from mecli.rois import ROI_NAMES
+from mecli.training.attribution import attribute
 from mecli.training.checkpoint import (
     Checkpoint,
     digest,
     load_checkpoint,
     networks_for,
-    roi_contributions,
     save_checkpoint,
     scores,
     tensors_of,
 )
+from mecli.training.fit import read
 from tests.moving_records import record
 
 if TYPE_CHECKING:
@@ -89,29 +90,42 @@ def test_a_temperature_survives_its_file_and_calibrates_the_scores(path: Path) -
     before, after = scores(raw, [clip]), scores(calibrated, [clip])
     assert (raw.temperature, calibrated.temperature) == (None, 0.25)
     assert np.allclose(after, before**4 / (before**4).sum())
-    assert roi_contributions(calibrated, clip) == roi_contributions(raw, clip)
+    assert attribute(calibrated, clip) == attribute(raw, clip)
 
 
 def test_contributions_of_the_rois_add_up_to_the_score(path: Path) -> None:
     checkpoint, clip = load_checkpoint(path), record("s", "c", 1)
-    shares = roi_contributions(checkpoint, clip)
+    method, shares = attribute(checkpoint, clip)
     values = RoiFlowLstm.features(clip, checkpoint.options)
     class_scores = checkpoint.networks[0](torch.from_numpy(values)[None], {})[0].detach()
     winner = int(scores(checkpoint, [clip])[0].argmax())
-    assert tuple(shares) == ROI_NAMES
+    assert (method, tuple(shares)) == ("weights", ROI_NAMES)
     expected = float(class_scores[winner] - class_scores.mean())
     assert sum(shares.values()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_without_weights_occlusion_tells_what_a_roi_contributes() -> None:
     checkpoint, clip = made("cnn-lstm"), record("s", "c", 1)
-    shares = roi_contributions(checkpoint, clip)
+    method, shares = attribute(checkpoint, clip)
     model, options = MADE["cnn-lstm"]
-    assert tuple(shares) == ROI_NAMES
+    assert (method, tuple(shares)) == ("occlusion", ROI_NAMES)
+    with pytest.raises(UsageError, match="scores of cnn-lstm are no sum over ROIs"):
+        attribute(checkpoint, clip, "weights")
     assert any(abs(v) > 0 for v in shares.values())
     still = replace(clip, flow=np.zeros_like(clip.flow))
-    assert np.allclose(list(roi_contributions(checkpoint, still).values()), 0)
+    assert np.allclose(list(attribute(checkpoint, still).parts.values()), 0)
     assert model.occlude(model.features(clip, options), 0, options)[:, 0].max() == 0
+
+
+def test_occlusion_of_a_model_with_weights_is_the_probability_that_is_lost(path: Path) -> None:
+    checkpoint, clip = load_checkpoint(path), record("s", "c", 1)
+    found = attribute(checkpoint, clip, "occlusion")
+    values = RoiFlowLstm.features(clip, checkpoint.options)
+    values[:, 5] = 0
+    base = scores(checkpoint, [clip])[0]
+    left = read(checkpoint.stages, checkpoint.networks, values).probabilities
+    assert found.method == "occlusion"
+    assert found.parts["mouth"] == pytest.approx(base.max() - left[base.argmax()])
 
 
 def test_a_clip_of_another_shape_is_refused(path: Path) -> None:

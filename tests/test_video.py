@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mecli import video
+from mecli.clips import Held
 from mecli.errors import InputError
 from mecli.video import probe, read_frames, write_video
 
@@ -351,3 +352,19 @@ def test_pixels_of_a_kind_no_camera_makes_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "float.tiff", np.ones((32, 32), dtype=np.float32))
     with pytest.raises(InputError, match="neither 8 nor 16 bits a channel"):
         next(read_frames((path,)))
+
+
+def test_frames_in_memory_are_read_like_a_file() -> None:
+    images = np.arange(3 * 4 * 5 * 3, dtype=np.uint8).reshape(3, 4, 5, 3)
+    frames = list(read_frames(Held(images, 50.0), 1, 9))
+    assert [(f.position, f.time_s) for f in frames] == [(1, 0.02), (2, 0.04)]
+    assert np.array_equal(frames[1].image, images[2])
+    assert next(read_frames(Held(images))).time_s is None
+    info = probe(Held(images, 50.0))
+    assert (info.width, info.height, info.fps, info.frame_count) == (5, 4, 50.0, 3)
+    wrongs: list[Any] = [images.astype(np.float32), images[0], images[:0]]
+    for wrong in wrongs:
+        with pytest.raises(
+            InputError, match=r"frames in memory are .*expected uint8 \(T, H, W, 3\)"
+        ):
+            next(read_frames(Held(wrong)))

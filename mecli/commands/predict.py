@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mecli import terminal
+from mecli import files, terminal
 from mecli.commands.flags import CorpusName, Jobs, Json, RunsFolder, Timeout, known, leave_if_failed
+from mecli.errors import InputError, UsageError
+from mecli.question import ATTRIBUTIONS
+
+if TYPE_CHECKING:
+    from mecli.report.answers import Answer
 
 
 def predict(
@@ -33,12 +38,35 @@ def predict(
     ] = None,
     jobs: Jobs = None,
     timeout_s: Timeout = 300.0,
+    face: Annotated[
+        int | None,
+        typer.Option(help="Which face, 1 being the largest. [default: 1]", show_default=False),
+    ] = None,
+    all_faces: Annotated[bool, typer.Option("--all-faces", help="Judge every face.")] = False,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second of clips that do not say it.")
+    ] = None,
+    attribution: Annotated[
+        str | None,
+        typer.Option(
+            help=f"How the regions' parts are found: {' or '.join(ATTRIBUTIONS)}. "
+            "[default: weights where the model has them]",
+            show_default=False,
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write the answers as CSV; - is stdout, alone.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Judge clips below 25 frames/s; replace files.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Say of each clip what moved, where, when and how sure that is.
 
-    With --json one object a line: class scores, the interval used and which of its
-    frames were found, what each ROI contributed, and the quality of the face.
+    With --json one object a line as soon as a clip is judged: class scores, the interval
+    and which of its frames were found, what each ROI contributed, the quality of the
+    face, and under `unsure` every reason to doubt the answer.
 
     Example: ls clips/*.mp4 | mecli predict - --json
     """
@@ -50,13 +78,33 @@ def predict(
         runs=folder,
         corpus=corpus,
         landmarks=landmarks,
+        face=face,
+        all_faces=all_faces,
+        fps=fps,
+        attribution=attribution,
         jobs=jobs,
         timeout_s=timeout_s,
+        force=force,
     )
+    answers: list[Answer] = []
+    _check_outputs(csv, json=json, force=force)
     with terminal.progress("predict") as progress:
-        answers = verb.predict(sources, options, progress=progress)
-    if json:
-        terminal.show_json_lines(answer.as_json() for answer in answers)
-    else:
+        for answer in verb.predict(sources, options, progress=progress):
+            answers.append(answer)
+            if json:
+                terminal.show_json_lines([answer.as_json()])
+    if csv is not None and str(csv) != "-":
+        files.write_text(csv, report.answers_csv(answers))
+    if csv is not None and str(csv) == "-":
+        terminal.show(report.answers_csv(answers))
+    elif not json:
         terminal.show(report.answers_text(answers, sys.stdout))
     leave_if_failed({answer.clip: answer.error for answer in answers if answer.error})
+
+
+def _check_outputs(csv: Path | None, *, json: bool, force: bool) -> None:
+    """Raise before any work if two results want stdout, or a file is there already."""
+    if csv is not None and str(csv) == "-" and json:
+        raise UsageError("--json and --csv - both write to stdout; name a file with --csv")
+    if csv is not None and csv.exists() and not force:
+        raise InputError(f"{csv}: exists; name another file, or replace it with --force")

@@ -1,7 +1,9 @@
-"""What ``predict`` says, for people: one line a clip, and which regions decided."""
+"""What ``predict`` says: one answer a face and interval, as a table, JSON or CSV."""
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
+    from mecli.doubts import Doubt
+
+MOMENTS = ("onset", "apex", "offset")
 _ROIS_SHOWN = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model says of one clip, or why it cannot say anything.
+    """What the model says of one face in one interval, or why it cannot say anything.
 
-    Positions are 0-based frames; `found` names those of onset, apex and offset that the
-    source did not give. `rois` says how much each region supports the predicted class.
+    Positions are 0-based frames, inclusive; `found` names those of onset, apex and offset
+    that the source did not give. `rois` says how much each region supports the predicted
+    class, found by `attribution`. `scores` are probabilities, `calibrated` if the model
+    knows how sure it may be. `unsure` are the reasons not to believe the answer.
     """
 
     clip: str
@@ -27,12 +34,21 @@ class Answer:
     error: str = ""
     prediction: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
+    calibrated: bool = False
+    unsure: tuple[Doubt, ...] = ()
+    face: int = 1
+    """1 is the largest in the onset frame."""
+    kind: str = ""
+    """``micro`` or ``macro`` for an interval that was spotted in a long video."""
+    spotted: float | None = None
+    """How much a spotted interval stands out."""
     onset: int | None = None
     apex: int | None = None
     offset: int | None = None
     found: tuple[str, ...] = ()
     fps: float | None = None
     rois: Mapping[str, float] = field(default_factory=dict)
+    attribution: str = ""
     quality: Mapping[str, float] = field(default_factory=dict)
     landmarker: str = ""
     issues: tuple[str, ...] = ()
@@ -41,62 +57,108 @@ class Answer:
         """Return the answer as one JSON object."""
         if self.error:
             return {"clip": self.clip, "source": self.source, "error": self.error}
-        frames = {"onset": self.onset, "apex": self.apex, "offset": self.offset}
+        frames = {name: getattr(self, name) for name in MOMENTS}
         return {
             "clip": self.clip,
             "source": self.source,
+            "face": self.face,
             "prediction": self.prediction,
             "scores": dict(self.scores),
+            "calibrated": self.calibrated,
+            "unsure": [doubt._asdict() for doubt in self.unsure],
             "interval": {
+                "kind": self.kind or None,
+                "spotted": self.spotted,
                 **frames,
                 "found": list(self.found),
-                **{f"{name}_s": self._seconds(at) for name, at in frames.items()},
+                **{f"{name}_s": self.seconds(name) for name in MOMENTS},
             },
             "fps": self.fps,
             "rois": dict(self.rois),
+            "attribution": self.attribution,
             "landmarker": self.landmarker,
             "quality": dict(self.quality),
             "issues": list(self.issues),
         }
 
-    def _seconds(self, position: int | None) -> float | None:
+    def seconds(self, moment: str) -> float | None:
+        """Return when `moment` (onset, apex or offset) is, seconds from the first frame."""
+        position: int | None = getattr(self, moment)
         if position is None or self.fps is None:
             return None
         return round(position / self.fps, 4)
 
 
 def answers_text(answers: Sequence[Answer], stream: TextIO | None = None) -> str:
-    """Return a table of `answers`: class, how sure, when, where, and the face's quality."""
+    """Return a table of `answers`: class, how sure, when, where, and why to doubt it."""
     good = [answer for answer in answers if not answer.error]
     if not good:
         return "no clip could be judged\n"
     classes = list(good[0].scores)
-    header = ["clip", "prediction", *classes, "onset", "apex", "offset", "decided by", "face"]
+    faces = any(answer.face > 1 for answer in good)
+    kinds = any(answer.kind for answer in good)
+    header = ["clip", "prediction", *classes, *MOMENTS, "decided by", "face", "unsure"]
     rows = [
         [
-            answer.clip,
-            answer.prediction,
+            answer.clip + (f" face {answer.face}" if faces else ""),
+            answer.prediction + (f" ({answer.kind})" if kinds else ""),
             *(f"{answer.scores[name]:.2f}" for name in classes),
             *_interval(answer),
             ", ".join(_strongest(answer)),
             f"{answer.quality.get('face_px', 0.0):.0f} px",
+            ", ".join(doubt.reason for doubt in answer.unsure) or "–",
         ]
         for answer in good
     ]
-    blocks: list[str | Table] = [Table(header, rows, left=2)]
-    if any(answer.found for answer in good):
-        blocks.append("* found by mecli, not given with the clip; frames count from 0")
-    odd = [f"{answer.clip}: {issue}" for answer in good for issue in answer.issues]
-    if odd:
-        blocks.append("\n".join([f"{count(len(odd), 'odd thing')}:", *odd]))
+    blocks: list[str | Table] = [Table(header, rows, left=2), *_notes(good)]
     return render(blocks, stream)
 
 
+def _notes(good: Sequence[Answer]) -> list[str]:
+    notes = []
+    if any(answer.found for answer in good):
+        notes.append("* found by mecli, not given with the clip; frames count from 0")
+    if not all(answer.calibrated for answer in good):
+        notes.append("class scores are not calibrated: the checkpoint held nobody out")
+    doubts = [f"{a.clip}: {d.reason}: {d.detail}" for a in good for d in a.unsure]
+    odd = [f"{answer.clip}: {issue}" for answer in good for issue in answer.issues]
+    for lines, noun in ((doubts, "reason to be unsure"), (odd, "odd thing")):
+        unique = list(dict.fromkeys(lines))
+        if unique:
+            many = noun.replace("reason", "reasons") if len(unique) > 1 else noun
+            title = f"{len(unique)} {many}" if "reason" in noun else count(len(unique), noun)
+            notes.append("\n".join([f"{title}:", *unique]))
+    return notes
+
+
 def _interval(answer: Answer) -> list[str]:
-    frames = {"onset": answer.onset, "apex": answer.apex, "offset": answer.offset}
-    return [f"{at}{'*' if name in answer.found else ''}" for name, at in frames.items()]
+    return [f"{getattr(answer, m)}{'*' if m in answer.found else ''}" for m in MOMENTS]
 
 
 def _strongest(answer: Answer) -> list[str]:
     ranked = sorted(answer.rois.items(), key=lambda item: -item[1])
     return [f"{name} {share:.2f}" for name, share in ranked[:_ROIS_SHOWN]]
+
+
+def answers_csv(answers: Sequence[Answer]) -> str:
+    """Return `answers` as CSV, one row each; scores and ROIs have a column for each name."""
+    good = [answer for answer in answers if not answer.error]
+    classes = list(dict.fromkeys(name for answer in good for name in answer.scores))
+    rois = list(dict.fromkeys(name for answer in good for name in answer.rois))
+    plain = ["clip", "source", "face", "kind", *MOMENTS, *(f"{m}_s" for m in MOMENTS), "fps"]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    names = [*(f"score_{name}" for name in classes), *(f"roi_{name}" for name in rois)]
+    table.writerow([*plain, "prediction", *names, "unsure", "error"])
+    for answer in answers:
+        cells = [
+            *(answer.clip, answer.source, answer.face, answer.kind),
+            *(getattr(answer, moment) for moment in MOMENTS),
+            *(answer.seconds(moment) for moment in MOMENTS),
+            *(answer.fps, answer.prediction),
+            *(answer.scores.get(name) for name in classes),
+            *(answer.rois.get(name) for name in rois),
+            *(" ".join(doubt.reason for doubt in answer.unsure), answer.error),
+        ]
+        table.writerow(["" if cell is None else cell for cell in cells])
+    return text.getvalue()

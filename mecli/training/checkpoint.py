@@ -17,7 +17,6 @@ from mecli import __version__, files, registry
 from mecli.calibration import TEMPERATURES, tempered
 from mecli.errors import InputError, UnknownName, UsageError
 from mecli.models import options as model_options
-from mecli.rois import ROI_NAMES
 from mecli.training.fit import DTYPES, build, exported, read
 
 if TYPE_CHECKING:
@@ -252,24 +251,3 @@ def scores(checkpoint: Checkpoint, records: Iterable[ClipRecord]) -> NDArray[np.
     if checkpoint.temperature is None or not rows:
         return shares
     return tempered(shares, checkpoint.temperature)
-
-
-def roi_contributions(checkpoint: Checkpoint, record: ClipRecord) -> dict[str, float]:
-    """Return what each ROI contributes to the decision on one clip.
-
-    For a model whose class scores are a sum over ROIs it is the ROI's part of the winning
-    class's score, less the mean of its parts over all classes. For others it is occlusion:
-    how much probability the winning class loses when the ROI stands still. Either may be
-    negative: then the ROI speaks against the decision.
-    """
-    stages, values = checkpoint.stages, features(checkpoint, record)
-    base, parts = read(stages, checkpoint.networks, values)
-    winner = int(base.argmax())
-    if parts is not None:
-        shares = parts[:, winner] - parts.mean(axis=1)
-    else:
-        model = registry.load("model", checkpoint.model)
-        still = (model.occlude(values, r, checkpoint.options) for r in range(len(ROI_NAMES)))
-        left = [read(stages, checkpoint.networks, v).probabilities[winner] for v in still]
-        shares = base[winner] - np.array(left)
-    return {name: float(s) for name, s in zip(ROI_NAMES, shares, strict=True)}

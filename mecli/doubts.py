@@ -1,0 +1,98 @@
+"""Reasons not to believe an answer, each with a name and what was measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mecli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FACE_PX = 120.0
+"""Ear to ear; on smaller faces a micro-expression moves less than the flow's own error."""
+FPS_WARNED, FPS_REFUSED = 60.0, 25.0
+"""At 60 a movement of 1/25 s is two frames long, at 25 it fits between two of them."""
+HEAD_MOTION_PX = 24.0
+"""A tenth of the 240 px face: then light and pose change, not position alone."""
+BLOCKINESS = 1.3
+"""H.264 of synthetic faces is 1.15 to 1.2 at rate factor 16, 1.25 to 1.65 at 28."""
+BITS_PER_PIXEL = 0.002
+"""Of each frame. Rate factor 16 leaves 0.008 at 200 fps, 28 leaves 0.0012 to 0.0018."""
+LOST, REPEATED = 0.05, 0.1
+LEAST_SCORE = 0.5
+
+
+class Doubt(NamedTuple):
+    """One reason: its name, for programs, and what was found, for people."""
+
+    reason: str
+    detail: str
+
+
+def check_rate(where: str, fps: float | None, *, force: bool) -> None:
+    """Raise `InputError` if `fps` is too low to show a micro-expression, unless `force`."""
+    if fps is not None and fps < FPS_REFUSED and not force:
+        raise InputError(
+            f"{where}: {fps:.4g} frames/s cannot show a movement of 1/25 to 1/2 s, expected "
+            f"{FPS_WARNED:g} or more; judge it all the same with --force"
+        )
+
+
+def doubts(
+    quality: Mapping[str, float], fps: float | None, scores: Mapping[str, float], *, chosen: bool
+) -> tuple[Doubt, ...]:
+    """Return why the answer with class `scores` may be wrong, the picture first.
+
+    `quality` is that of a record, with ``bits_per_pixel`` where the file says it; what it
+    does not hold raises no doubt. `chosen` says that somebody named the face.
+    """
+    found = [*_of_picture(quality, chosen=chosen), *_of_time(quality, fps), *_of_scores(scores)]
+    return tuple(found)
+
+
+def _of_picture(quality: Mapping[str, float], *, chosen: bool) -> list[Doubt]:
+    found = []
+    if (face := quality.get("face_px", FACE_PX)) < FACE_PX:
+        found.append(
+            Doubt("small-face", f"{face:.0f} px from ear to ear, expected {FACE_PX:.0f} or more")
+        )
+    blocks = quality.get("blockiness", 1.0)
+    bits = quality.get("bits_per_pixel", BITS_PER_PIXEL)
+    if blocks > BLOCKINESS or bits < BITS_PER_PIXEL:
+        said = f"{bits:.2g} bits per pixel and frame, " if "bits_per_pixel" in quality else ""
+        found.append(
+            Doubt("compression", f"{said}steps at block borders {blocks:.2f} times larger")
+        )
+    if (moved := quality.get("head_motion_px", 0.0)) > HEAD_MOTION_PX:
+        found.append(Doubt("head-motion", f"the head moves {moved:.0f} px of the 240 px face"))
+    if (faces := quality.get("faces", 1.0)) > 1 and not chosen:
+        found.append(
+            Doubt("several-faces", f"{faces:.0f} faces; this is the largest (--face, --all-faces)")
+        )
+    if (lost := quality.get("lost", 0.0)) > LOST:
+        found.append(Doubt("face-lost", f"not followed in {lost:.0%} of the frames"))
+    return found
+
+
+def _of_time(quality: Mapping[str, float], fps: float | None) -> list[Doubt]:
+    found = []
+    if fps is None:
+        found.append(Doubt("unknown-frame-rate", "the source does not say it; name it with --fps"))
+    elif fps < FPS_WARNED:
+        found.append(
+            Doubt("low-frame-rate", f"{fps:.4g} frames/s, expected {FPS_WARNED:g} or more")
+        )
+    if missing := quality.get("missing", 0.0):
+        found.append(Doubt("dropped-frames", f"time stamps leave out {missing:.0f}"))
+    if (repeated := quality.get("repeated", 0.0)) > REPEATED:
+        found.append(Doubt("repeated-frames", f"{repeated:.0%} show what the one before shows"))
+    return found
+
+
+def _of_scores(scores: Mapping[str, float]) -> list[Doubt]:
+    best = sorted(scores.items(), key=lambda item: -item[1])[:2]
+    if not best or best[0][1] >= LEAST_SCORE:
+        return []
+    said = ", ".join(f"{name} {score:.2f}" for name, score in best)
+    return [Doubt("low-confidence", f"{said}: less likely right than wrong")]
