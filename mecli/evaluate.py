@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mecli import calibration, labels, metrics, registry, statistics
-from mecli.errors import InputError, MissingDependency, UsageError
-from mecli.files import read_json
-from mecli.predictions import class_names, in_classes, join_seeds, read_predictions
+from mecli.errors import InputError, UsageError
+from mecli.predictions import class_names, in_classes, join_seeds
 from mecli.report.evaluation import Comparison, Evaluation, Group, RunEvaluation, Sureness
+from mecli.runs import ORACLE, newest_run, read_sources
 from mecli.schemes.au import SCHEMES as AU_SCHEMES
 
 if TYPE_CHECKING:
@@ -24,9 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mecli.predictions import Prediction, PredictionTable
-
-RUN_FORMAT = 1
-COMPLETE = "complete"
+    from mecli.runs import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +90,9 @@ def evaluate(
     if sum(str(source) == "-" for source in sources) > 1:
         raise UsageError("'-' is given twice, but standard input can be read only once")
     chosen = list(sources) or [newest_run(options.runs)]
-    scored = [_score(source, options, notes, stdin) for source in chosen]
+    scored = [
+        _score(source, options, notes) for named in chosen for source in read_sources(named, stdin)
+    ]
     compared = [
         _compare(place, scored[0], other, options, notes)
         for place, other in enumerate(scored[1:], start=2)
@@ -107,40 +105,12 @@ def evaluate(
     )
 
 
-def newest_run(folder: Path) -> Path:
-    """Return the newest complete run in `folder`, by the time in its name or its file."""
-    found = [path for path in sorted(folder.glob("*/run.json")) if _is_complete(path)]
-    if not found:
-        raise MissingDependency(f"no complete run in {folder}/: run `mecli train` first")
-    return max(found, key=_written).parent
-
-
-def _is_complete(path: Path) -> bool:
-    header = read_json(path)
-    return isinstance(header, dict) and header.get("status") == COMPLETE
-
-
-def _written(path: Path) -> tuple[str, str]:
-    stamp = re.match(r"\d{8}-\d{6}", path.parent.name)
-    saved = time.strftime("%Y%m%d-%H%M%S", time.localtime(path.stat().st_mtime))
-    return (stamp.group() if stamp else saved), path.parent.name
-
-
-def _score(
-    source: str | Path, options: EvaluateOptions, notes: _Notes, stdin: TextIO | None
-) -> _Scored:
-    folder = Path(source)
-    header: Mapping[str, Any] = {}
-    if str(source) != "-" and folder.is_dir():
-        header = _read_header(folder, notes)
-        table = read_predictions(folder / "predictions.csv")
-        _check_complete(folder, header, table)
-    else:
-        table = read_predictions(source, stdin)
-    classes = _class_list(header, table, options, notes)
-    table = in_classes(table, classes)
+def _score(source: Source, options: EvaluateOptions, notes: _Notes) -> _Scored:
+    name, header = source.name, source.header
+    notes.add(name, source.note())
+    classes = _class_list(header, source.table, options, notes)
+    table = in_classes(source.table, classes)
     seeds, clips = table.by_seed(), join_seeds(table, classes)
-    name = str(source) if header else table.source
     figures = RunEvaluation(
         source=name,
         classes=classes,
@@ -152,12 +122,20 @@ def _score(
         model=header.get("model"),
         protocol=_protocol(name, header, options),
         scheme=options.labels or header.get("scheme"),
-        selection=header.get("selection"),
+        selection=_selection(source),
+        leaked=table.leaked,
         excluded=len(header.get("excluded", {})),
         sureness=_sureness(table, classes),
     )
     _explain(figures, notes)
     return _Scored(clips, figures)
+
+
+def _selection(source: Source) -> str | None:
+    stated = source.header.get("selection")
+    if source.table.leaked:
+        return ORACLE
+    return "last" if stated == ORACLE else stated
 
 
 def _sureness(table: PredictionTable, classes: Sequence[str]) -> Sureness | None:
@@ -185,48 +163,6 @@ def _protocol(source: str, header: Mapping[str, Any], options: EvaluateOptions) 
     if stated and options.protocol and stated != options.protocol:
         raise UsageError(f"{source}: the run's protocol is {stated}, not {options.protocol}")
     return stated or options.protocol
-
-
-def _read_header(folder: Path, notes: _Notes) -> dict[str, Any]:
-    """Return run.json of a run folder, checked as far as the scores depend on it."""
-    path = folder / "run.json"
-    if not path.exists():
-        raise InputError(f"{folder}: holds no run.json, so it is no run; name a run or a CSV file")
-    header = read_json(path)
-    version = header.get("format") if isinstance(header, dict) else None
-    if version != RUN_FORMAT:
-        raise InputError(f"{path}: run format is {version}, expected {RUN_FORMAT}; train again")
-    classes = header.get("classes")
-    if not (isinstance(classes, list) and classes and all(isinstance(c, str) for c in classes)):
-        raise InputError(f"{path}: 'classes' is {classes!r}, expected a list of names")
-    if header.get("protocol") == "all":
-        raise InputError(f"{folder}: protocol 'all' holds out nobody, so there is nothing to score")
-    if header.get("status") != COMPLETE:
-        notes.add(
-            str(folder),
-            f"the run is '{header.get('status')}', not complete: these are the folds done so far",
-        )
-    if header.get("selection") == "oracle":
-        notes.add(
-            str(folder),
-            "selection 'oracle' looked at the test subjects: every figure is LEAKED",
-        )
-    return dict(header)
-
-
-def _check_complete(folder: Path, header: Mapping[str, Any], table: PredictionTable) -> None:
-    """Refuse a complete run whose table lacks a held-out clip, or holds another."""
-    folds = header.get("folds", [])
-    expected = {clip for fold in folds for clip in fold.get("test", [])}
-    if header.get("status") != COMPLETE or not expected:
-        return
-    for seed, clips in table.by_seed().items():
-        odd = sorted(expected ^ set(clips))
-        if odd:
-            raise InputError(
-                f"{folder / 'predictions.csv'}: seed {seed} has {len(clips)} clips, but run.json "
-                f"holds out {len(expected)}; the first that differs is {odd[0]}; train again"
-            )
 
 
 def _class_list(
@@ -310,6 +246,8 @@ def _compare(
         return None
     if len(shared) < max(len(first.clips), len(second.clips)):
         notes.add(pair, f"compared on the {len(shared)} clips they share only")
+    if ours.leaked != theirs.leaked:
+        notes.add(pair, "one of them is LEAKED: the difference is the leak's, no better model's")
     if len(ours.seeds) != len(theirs.seeds):
         notes.add(pair, f"{len(theirs.seeds)} seed(s) against {len(ours.seeds)}")
     for clip in shared:
@@ -334,4 +272,5 @@ def _compare(
         Group(len(one_counts), one_counts.sum(0)),
         Group(len(other_counts), other_counts.sum(0)),
         differences,
+        ours.leaked or theirs.leaked,
     )

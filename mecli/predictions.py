@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 COLUMNS = ("clip", "subject", "corpus", "label", "prediction", "seed", "fold")
 _REQUIRED = ("clip", "label", "prediction")
 _SCORE = "score_"
+MARK, LEAKED = "selection", "LEAKED"
+"""Column and word that mark predictions for which held-out clips picked the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class PredictionTable:
     source: str
     rows: tuple[Prediction, ...]
     score_classes: tuple[str, ...] = ()
+    leaked: bool = False
+    """Whether a row is marked as leaked: held-out clips had a say in it."""
 
     def by_seed(self) -> dict[int, dict[str, Prediction]]:
         """Return clip id → row for each seed; `InputError` if a seed has a clip twice."""
@@ -192,7 +196,8 @@ def _parse(source: str, file: TextIO) -> PredictionTable:
         reader = csv.reader(file)
         header = [cell.strip().removeprefix("\ufeff") for cell in next(reader, [])]
         columns = _columns(source, header)
-        rows = []
+        mark = columns.pop(MARK, None)
+        rows, leaked = [], False
         for cells in reader:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -200,19 +205,20 @@ def _parse(source: str, file: TextIO) -> PredictionTable:
             if len(cells) != len(header):
                 raise InputError(f"{where} has {len(cells)} cells, expected {len(header)}")
             rows.append(_row({name: cells[i].strip() for name, i in columns.items()}, where))
+            leaked |= mark is not None and cells[mark].strip() == LEAKED
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{source}: cannot be read as CSV: {error}") from error
     if not rows:
         raise InputError(f"{source}: holds no predictions, only a header")
     scores = tuple(n.removeprefix(_SCORE) for n in columns if n.startswith(_SCORE))
-    return PredictionTable(source, tuple(rows), scores)
+    return PredictionTable(source, tuple(rows), scores, leaked)
 
 
 def _columns(source: str, header: Sequence[str]) -> dict[str, int]:
     columns: dict[str, int] = {}
     for position, cell in enumerate(header):
         name = cell if cell.startswith(_SCORE) else cell.casefold()
-        if not (name in COLUMNS or name.startswith(_SCORE)):
+        if not (name in {*COLUMNS, MARK} or name.startswith(_SCORE)):
             continue
         if name in columns:
             raise InputError(f"{source}: column '{name}' occurs twice")

@@ -47,6 +47,17 @@ class Intervals:
     note: str = ""
 
 
+def mean_and_sd(
+    repeats: Sequence[Mapping[str, float]],
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return mean and standard deviation (n − 1) of each score over at least two `repeats`."""
+    values = {name: np.array([scores[name] for scores in repeats]) for name in repeats[0]}
+    return (
+        {name: float(v.mean()) for name, v in values.items()},
+        {name: float(v.std(ddof=1)) for name, v in values.items()},
+    )
+
+
 def subject_confusions(
     labels: ArrayLike, predictions: ArrayLike, subjects: Sequence[str], n_classes: int
 ) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from mecli.training.job import FoldTask, Job
     from mecli.training.plan import Plan
+    from mecli.training.standing import Standing
 
     Progress = Callable[[int, int, str], None]
 
@@ -32,20 +33,32 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What `train` did: the run folder, who was left out and why, and its scores so far."""
+    """What `train` did: the run folder, who was left out and why, and its scores."""
 
     run: Path
     clips: int
     folds: int
     excluded: Mapping[str, str]
     warnings: tuple[str, ...]
-    uf1: float | None
-    """Pooled over all held-out clips of the first seed; None if nobody was held out."""
-    uar: float | None
+    selection: str
+    standing: Standing
+    """Scores of the weights that count; with selection oracle also what leaks, called so."""
+    epochs_chosen: Mapping[str, Mapping[str, Mapping[str, int]]]
+    """Seed → fold → stage → epochs, where selection inner chose them."""
     predictions: Path | None
     final: Path | None
     temperature: float | None = None
     """Of the final checkpoint, fitted on the held-out scores of all seeds."""
+
+    @property
+    def uf1(self) -> float | None:
+        """Pooled over all held-out clips, of the ensemble of the seeds; None without folds."""
+        return self.standing.ensemble.uf1 if self.standing.ensemble else None
+
+    @property
+    def uar(self) -> float | None:
+        """Like `uf1`."""
+        return self.standing.ensemble.uar if self.standing.ensemble else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the result as one JSON object."""
@@ -53,8 +66,11 @@ class TrainResult:
             "run": str(self.run),
             "clips": self.clips,
             "folds": self.folds,
+            "selection": self.selection,
             "uf1": self.uf1,
             "uar": self.uar,
+            **self.standing.as_json(),
+            "epochs_chosen": self.epochs_chosen,
             "excluded": dict(self.excluded),
             "warnings": list(self.warnings),
             "predictions": None if self.predictions is None else str(self.predictions),
@@ -109,7 +125,7 @@ def _train(plan: Plan, run: Path, progress: Progress | None) -> TrainResult:
     options, data = plan.options, plan.data
     job, tasks = plan.job(run), plan.tasks()
     todo = [t for t in tasks if not standing.finished(run, t)]
-    final = run / folder.FINAL if options.final else None
+    final = run / folder.FINAL if options.final and not options.leaks else None
     if final and not final.exists():
         todo.append(plan.final_task())
     if todo:
@@ -118,24 +134,36 @@ def _train(plan: Plan, run: Path, progress: Progress | None) -> TrainResult:
         _work(options, job, tasks, todo, progress)
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"go on with `mecli train --resume {run}`") from error
-    results = [r for t in tasks if (r := folder.read_fold(run, t.seed, t.number))]
     folder.remove_features(run)
+    return _finish(plan, job, final)
+
+
+def _finish(plan: Plan, job: Job, final: Path | None) -> TrainResult:
+    """Write what only all folds together know, and tell how they stand."""
+    from mecli.training import folder, standing
+
+    run, tasks = job.run, plan.tasks()
+    results = [r for t in tasks if (r := folder.read_fold(run, t.seed, t.number))]
     predictions = None
     if tasks:
-        predictions = folder.write_predictions(run, results, job.classes, standing.named(data))
+        named = standing.named(plan.data)
+        predictions = folder.write_predictions(run, results, job.classes, named)
+        folder.write_leaked(run, results, job.classes, named)
     temperature = standing.temperature(job, results)
     if final is not None and temperature is not None:
         _calibrate(final, temperature)
-    files.write_json(run / folder.RUN, {**folder.read_run(run), "status": "complete"})
-    uf1, uar = standing.pooled(job, [r for r in results if r.seed == options.seed])
+    chosen = standing.epochs_chosen(results)
+    described = {**folder.read_run(run), "epochs_chosen": chosen, "status": "complete"}
+    files.write_json(run / folder.RUN, described)
     return TrainResult(
         run=run,
-        clips=len(data.clips),
+        clips=len(plan.data.clips),
         folds=sum(bool(f.test) for f in plan.folds),
-        excluded=data.excluded,
+        excluded=plan.data.excluded,
         warnings=standing.warnings(job, results),
-        uf1=uf1,
-        uar=uar,
+        selection=job.selection,
+        standing=standing.standing(job, results),
+        epochs_chosen=chosen,
         predictions=predictions,
         final=final,
         temperature=temperature,
@@ -169,5 +197,5 @@ def _work(
     for count, task in enumerate(engines.run(options.engine, job, todo, jobs), len(done) + 1):
         result = folder.read_fold(job.run, task.seed, task.number)
         results += [result] if result else []
-        uf1 = standing.pooled(job, results)[0]
-        tell(count, total, task.name if uf1 is None else f"{task.name}, UF1 so far {uf1:.3f}")
+        said = [task.name, standing.so_far(job, results)]
+        tell(count, total, ", ".join(filter(None, said)))

@@ -129,7 +129,7 @@ def _verify_run(run: Path) -> Verified:
     elif not (run / folder.PREDICTIONS).is_file():
         problems.append(f"{run / folder.PREDICTIONS}: no such file")
     parts = sorted([*run.glob("folds/*/*.json"), *run.glob(f"**/*{_CHECKPOINT}")])
-    for path in [*parts, *run.glob(folder.PREDICTIONS)]:
+    for path in [*parts, *run.glob(folder.PREDICTIONS), *run.glob(folder.LEAKED)]:
         try:
             if path.suffix == _CHECKPOINT:
                 _verify_checkpoint(path)

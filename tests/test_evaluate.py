@@ -11,10 +11,11 @@ import pytest
 from sklearn.metrics import f1_score, recall_score
 
 from mecli.errors import InputError, MissingDependency, UsageError
-from mecli.evaluate import EvaluateOptions, evaluate, newest_run
+from mecli.evaluate import EvaluateOptions, evaluate
 from mecli.files import write_json
 from mecli.predictions import Prediction, write_predictions
 from mecli.report.evaluation import to_json, to_text
+from mecli.runs import newest_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -247,11 +248,6 @@ def test_an_unfinished_run_is_scored_so_far_and_says_so(tmp_path: Path) -> None:
     result = evaluate([run])
     assert result.runs[0].whole.clips == 60
     assert "the run is 'running', not complete" in result.notes[0]
-
-
-def test_a_leaked_selection_is_called_leaked(tmp_path: Path) -> None:
-    result = evaluate([save_run(tmp_path / "run", guess(), selection="oracle")])
-    assert "every figure is LEAKED" in result.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,17 @@ FLOORS = [
         "doubts",
         "question",
     },
-    {"corpora", "landmarks", "models", "synthesis", "flow_images", "caches", "footage", "recipe"},
+    {
+        "corpora",
+        "landmarks",
+        "models",
+        "synthesis",
+        "flow_images",
+        "caches",
+        "footage",
+        "runs",
+        "recipe",
+    },
     {"report", "training", "preprocess", "terminal"},
     {
         "extract",

@@ -14,9 +14,19 @@ from mecli.models.contract import Dropout, Recipe, with_epochs
 from mecli.models.roi_flow_lstm import RoiFlowLstm, RoiFlowLstmOptions
 from mecli.training import randomness
 from mecli.training.checkpoint import digest, tensors_of
-from mecli.training.fit import Batch, Table, Units, batches, clip_weights, fit, score_rows
+from mecli.training.fit import (
+    Batch,
+    Table,
+    Units,
+    batches,
+    build,
+    clip_weights,
+    fit,
+    score_rows,
+)
 from mecli.training.losses import batch_loss, targets, unit_weights
 from mecli.training.optimiser import Adam, FlatWeights
+from mecli.training.stacked import fit_folds
 from tests.moving_records import records
 
 KEYS = randomness.clip_keys([f"made/s/c{k}" for k in range(40)])
@@ -240,3 +250,18 @@ def test_a_batch_without_training_clips_changes_nothing() -> None:
     stages = with_epochs(RoiFlowLstm.stages(options), 2)
     history = fit(stages, data, np.arange(3), seed=0).history
     assert len(history["rois"]) == 2
+
+
+def test_an_epoch_in_which_mixup_finds_no_pair_moves_nothing() -> None:
+    options = RoiFlowLstmOptions(steps=2, batch_size=9, mixup=True, dense=16)
+    data = table(RoiFlowLstm, options)
+    (stage,) = stages = with_epochs(RoiFlowLstm.stages(options), 1)
+    ((_, (order,)),) = batches(stage.recipe, stage.name, 0, randomness.clip_keys(data.clip_ids))
+    # Each clip is blended with the next one: these two have no partner.
+    train = np.sort(order[[0, 2]].numpy())
+    (stacked,) = fit_folds(stages, data, [train], seed=0)
+    drawn = build(stage, data.features.shape[1:], 3, 0, torch.float32).state_dict()
+    for fitted in (fit(stages, data, train, seed=0), stacked):
+        assert fitted.history == {"rois": [0.0]}
+        for name, value in fitted.networks[0].state_dict().items():
+            assert torch.equal(value, drawn[name])

@@ -43,7 +43,12 @@ def train(
     engine: Annotated[str, typer.Option(help="auto, pool, stacked or sequential.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     selection: Annotated[
-        str, typer.Option(help="Which epoch counts: last (honest and the default).")
+        str,
+        typer.Option(
+            help="Which epoch counts: last; inner (chosen on training subjects set aside, then "
+            "trained anew on all of them); oracle (shows what picking the best test epoch fakes: "
+            "LEAKED, writes no weights)."
+        ),
     ] = "last",
     pretrained: Annotated[
         str | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from mecli import metrics
 from mecli.report.organisers import asked, cd6me
 from mecli.report.tables import Table, count, interval, number, render
-from mecli.statistics import Intervals
+from mecli.statistics import Intervals, mean_and_sd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,6 +73,8 @@ class RunEvaluation:
     protocol: str | None = None
     scheme: str | None = None
     selection: str | None = None
+    leaked: bool = False
+    """Whether the held-out subjects had a say in the predictions; everything then says so."""
     excluded: int = 0
     sureness: Sureness | None = None
     """None where there are no class probabilities."""
@@ -91,6 +93,8 @@ class Comparison:
     first_group: Group
     second_group: Group
     differences: Intervals
+    leaked: bool = False
+    """Whether one of the two is leaked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,7 @@ def _run_json(run: RunEvaluation) -> dict[str, Any]:
         "classes": list(run.classes),
         "seeds": list(run.seeds),
         "selection": run.selection,
+        "leaked": run.leaked,
         **_group_json(run.whole, run.classes),
         "per_class": [
             dict(zip(("class", "f1", "recall", "precision", "support"), row, strict=True))
@@ -179,6 +184,7 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "second": comparison.second,
         "clips": comparison.first_group.clips,
         "subjects": comparison.first_group.subjects,
+        "leaked": comparison.leaked,
         **{
             name: {
                 "first": first[name],
@@ -207,12 +213,7 @@ def _per_class(run: RunEvaluation) -> list[tuple[str, float, float, float, int]]
 
 
 def _seed_spread(run: RunEvaluation) -> tuple[dict[str, float], dict[str, float]]:
-    scores = [group.scores() for group in run.by_seed.values()]
-    values = {name: np.array([s[name] for s in scores]) for name in SCORES}
-    return (
-        {name: float(v.mean()) for name, v in values.items()},
-        {name: float(v.std(ddof=1)) for name, v in values.items()},
-    )
+    return mean_and_sd([group.scores() for group in run.by_seed.values()])
 
 
 def _run_blocks(run: RunEvaluation, by: str | None) -> list[str | Table]:
@@ -223,7 +224,15 @@ def _run_blocks(run: RunEvaluation, by: str | None) -> list[str | Table]:
         blocks += organisers.blocks()
     if by == "subject":
         blocks.append(_subject_table(run))
-    return blocks
+    return [_marked(block) for block in blocks] if run.leaked else blocks
+
+
+def _marked(block: str | Table) -> str | Table:
+    """Return `block` called leaked, so that no part of it can be taken for a result."""
+    if isinstance(block, Table):
+        first, *others = block.header
+        return replace(block, header=[f"{first} (LEAKED)", *others])
+    return block if "LEAKED" in block.partition("\n")[0] else f"LEAKED: {block}"
 
 
 def _title(run: RunEvaluation) -> str:
@@ -327,7 +336,7 @@ def _differences(comparison: Comparison) -> list[list[str]]:
     first, second = comparison.first_group.scores(), comparison.second_group.scores()
     return [
         [
-            f"{comparison.place} minus 1",
+            f"{comparison.place} minus 1{' (LEAKED)' * comparison.leaked}",
             title,
             str(comparison.first_group.clips),
             f"{second[name] - first[name]:+.3f}",

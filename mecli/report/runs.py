@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
+_TITLES = {"uf1": "UF1", "uar": "UAR"}
+_SELECTIONS = {
+    "last": "last epoch",
+    "inner": "inner, but there was nothing to choose",
+    "oracle": "last epoch; what an oracle would pick is LEAKED",
+}
+_NO_CHECKPOINT = {False: "none (--no-final)", True: "none: selection oracle writes no weights"}
+
+
 def train_text(result: Mapping[str, Any], stream: TextIO | None = None) -> str:
     """Return the run folder, what it holds and how the held-out clips were scored.
 
@@ -21,9 +30,10 @@ def train_text(result: Mapping[str, Any], stream: TextIO | None = None) -> str:
         ["run", result["run"]],
         ["clips", f"{result['clips']} in {result['folds']} folds"],
         ["excluded", _reasons(result["excluded"])],
-        ["UF1", number(result["uf1"])],
-        ["UAR", number(result["uar"])],
-        ["checkpoint", result["final"] or "none (--no-final)"],
+        ["selection", _selection(result)],
+        *([title, _score(result, name)] for name, title in _TITLES.items()),
+        *([f"{title}, LEAKED", leaked] for title, leaked in _leaked(result)),
+        ["checkpoint", result["final"] or _NO_CHECKPOINT[result["selection"] == "oracle"]],
         ["temperature", _temperature(result["temperature"])],
     ]
     return render([Table(["train", ""], rows, left=2)], stream)
@@ -34,12 +44,52 @@ def trained_text(results: Sequence[Mapping[str, Any]], stream: TextIO | None = N
 
     `results` are JSON objects of `TrainResult`s, each with its model's name.
     """
+    leaks = any("LEAKED" in r for r in results)
     rows = [
-        [r["model"], r["run"], str(r["folds"]), number(r["uf1"]), number(r["uar"])] for r in results
+        [
+            r["model"],
+            r["run"],
+            str(r["folds"]),
+            *(_score(r, name) for name in _TITLES),
+            *(number(r["LEAKED"][name]) for name in _TITLES if leaks),
+        ]
+        for r in results
     ]
+    header = [*_TITLES.values(), *(f"{title}, LEAKED" for title in _TITLES.values() if leaks)]
     first = results[0]
     notes = f"{first['clips']} clips; excluded {_reasons(first['excluded'])}"
-    return render([Table(["model", "run", "folds", "UF1", "UAR"], rows, left=2), notes], stream)
+    return render([Table(["model", "run", "folds", *header], rows, left=2), notes], stream)
+
+
+def _score(result: Mapping[str, Any], name: str) -> str:
+    """Write a score; of several seeds the ensemble's, and how they spread."""
+    text = number(result[name])
+    if "seed_mean" not in result:
+        return text
+    spread = f"{number(result['seed_mean'][name])} ± {number(result['seed_sd'][name])}"
+    return f"{text} ensemble of {len(result['by_seed'])} seeds; {spread} of each"
+
+
+def _leaked(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    leaked = result.get("LEAKED")
+    if leaked is None:
+        return []
+    return [
+        (title, f"{number(leaked[name])} ({leaked['note']})") for name, title in _TITLES.items()
+    ]
+
+
+def _selection(result: Mapping[str, Any]) -> str:
+    chosen = [
+        epochs
+        for folds in result["epochs_chosen"].values()
+        for stages in folds.values()
+        for epochs in stages.values()
+    ]
+    if not chosen:
+        return _SELECTIONS[result["selection"]]
+    middle = sorted(chosen)[len(chosen) // 2]
+    return f"inner: {min(chosen)} to {max(chosen)} epochs a stage, median {middle}"
 
 
 def _temperature(value: float | None) -> str:

@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING
 from mecli import workers
 from mecli.errors import InputError, MecliError, UnknownName
 from mecli.training.fold import check_classes, run_fold, write
+from mecli.training.selection import train_folds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mecli.training.fit import Fitted, Table
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mecli.training.fit import Course, Fitted, Table
     from mecli.training.job import FoldTask, Job
+    from mecli.training.selection import Trained
 
 ENGINES = ("auto", "pool", "stacked", "sequential")
 
@@ -82,7 +87,7 @@ def _run_stacked(job: Job, tasks: Sequence[FoldTask]) -> Iterator[FoldTask]:
         part = [t for t in waiting[:size] if t.seed == waiting[0].seed]
         started = time.perf_counter()
         try:
-            fitted = _stack(job, table, part, device)
+            trained = _stack(job, table, part, device)
         except torch.OutOfMemoryError:
             if len(part) == 1:
                 raise
@@ -94,14 +99,16 @@ def _run_stacked(job: Job, tasks: Sequence[FoldTask]) -> Iterator[FoldTask]:
             )
             continue
         each = (time.perf_counter() - started) / len(part)
-        for task, result in zip(part, fitted, strict=True):
+        for task, result in zip(part, trained, strict=True):
             write(job, task, table, result, each)
             yield task
         waiting = waiting[len(part) :]
 
 
-def _stack(job: Job, table: Table, part: Sequence[FoldTask], device: str) -> list[Fitted]:
+def _stack(job: Job, table: Table, part: Sequence[FoldTask], device: str) -> list[Trained]:
     from mecli.training.stacked import fit_folds
 
-    trains = [table.rows(task.train) for task in part]
-    return fit_folds(job.stages, table, trains, part[0].seed, job.dtype, device, job.course())
+    def fit_stacked(trains: Sequence[NDArray[np.int64]], courses: Sequence[Course]) -> list[Fitted]:
+        return fit_folds(job.stages, table, trains, part[0].seed, job.dtype, device, courses)
+
+    return train_folds(job, table, part, fit_stacked)

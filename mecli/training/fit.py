@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -47,11 +48,25 @@ class Fitted:
     history: dict[str, list[float]] = field(default_factory=dict)
 
 
+class Watch(Protocol):
+    """Looks at a training of one fold while it goes on."""
+
+    def after_epoch(self, stage: Stage, epoch: int, network: Network) -> None:
+        """Look at `network` after `epoch` (from 0) of `stage`."""
+
+    def after_stage(self, stage: Stage, network: Network) -> None:
+        """Look at what `stage` has become; may put other weights of it in their place."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Course:
-    """Where a training starts: weights by ``<stage>.<parameter>``; others are drawn."""
+    """Where the training of a fold starts, when it stops and who watches."""
 
     start: Mapping[str, Tensor] = field(default_factory=dict)
+    """Weights by ``<stage>.<parameter>``; all others are drawn from the seed."""
+    stops: Mapping[str, int] = field(default_factory=dict)
+    """Stage → epochs after which it stops, on the schedule of all its epochs."""
+    watch: Watch | None = None
 
 
 FROM_SCRATCH = Course()
@@ -114,8 +129,12 @@ def fit(
         units = Units(table, stage, clip_weights(table, stage, train), values)
         network = build(stage, units.shape, table.n_classes, seed, dtype)
         begin(network, stage, course.start)
-        train_stage = _solve if stage.solved else _train
-        history[stage.name] = train_stage(stage, network, units, seed)
+        if stage.solved:
+            history[stage.name] = _solve(stage, network, units)
+        else:
+            history[stage.name] = _train(stage, network, units, seed, course)
+        if course.watch:
+            course.watch.after_stage(stage, network)
         networks.append(network)
         if stage is not stages[-1]:
             values = export(network, units)
@@ -185,21 +204,22 @@ def exported(network: Network, clip: Tensor, by_step: bool) -> Tensor:
     return network.export(clip) if by_step else network.export(clip[None])[0]
 
 
-def _solve(stage: Stage, network: Network, units: Units, _seed: int) -> list[float]:
+def _solve(stage: Stage, network: Network, units: Units) -> list[float]:
     """Let `network` set its weights from the training clips; return its one loss."""
     rows = torch.nonzero(units.weights > 0)[:, 0]
     values = as_input(units.take(rows), next(network.parameters()).dtype)
     return [checked_loss(stage, 0, network.solve(values, units.labels[rows]))]
 
 
-def _train(stage: Stage, network: Network, units: Units, seed: int) -> list[float]:
+def _train(stage: Stage, network: Network, units: Units, seed: int, course: Course) -> list[float]:
     recipe = stage.recipe
     network.train()
     flat = FlatWeights(network)
     per_epoch = steps_per_epoch(recipe, units.keys)
     adam = Adam(flat.values, flat.decays, recipe, recipe.epochs * per_epoch)
-    losses = []
-    for epoch, parts in batches(recipe, stage.name, seed, units.keys):
+    losses: list[float] = []
+    planned = batches(recipe, stage.name, seed, units.keys)
+    for epoch, parts in islice(planned, course.stops.get(stage.name)):
         total = weight = 0.0
         for number, part in enumerate(parts):
             batch = Batch(stage, units, part, seed, epoch)
@@ -212,7 +232,10 @@ def _train(stage: Stage, network: Network, units: Units, seed: int) -> list[floa
             adam.update(flat.values, flat.gradient, epoch * per_epoch + number)
             share = float(wanted.sum())
             total, weight = total + share * loss.item(), weight + share
-        losses.append(checked_loss(stage, epoch, total / weight))
+        # Mixup may leave a tiny fold without any pair in an epoch: then nothing moves.
+        losses.append(checked_loss(stage, epoch, total / weight if weight else 0.0))
+        if course.watch:
+            course.watch.after_epoch(stage, epoch, network)
     return losses
 
 
@@ -295,6 +318,19 @@ def as_input(batch: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 @torch.no_grad()
+def probabilities(stage: Stage, network: Network, clips: Tensor) -> Tensor:
+    """Return the class probabilities (B, K) float64 that one stage gives to clips (B, …).
+
+    Where it judges single steps or has several heads, theirs are averaged.
+    """
+    units = clips.flatten(0, 1) if stage.unit == "step" else clips
+    views = network.eval().views(units)
+    scores = torch.stack([network(view, {}) for view in views]).to(torch.float64)
+    shares = torch.softmax(scores, -1).mean(0)
+    return shares.reshape(len(clips), -1, shares.shape[-1]).mean(1)
+
+
+@torch.no_grad()
 def read(
     stages: tuple[Stage, ...], networks: Sequence[Network], clip: NDArray[np.generic]
 ) -> Reading:
@@ -303,12 +339,9 @@ def read(
     value = as_input(torch.from_numpy(np.array(clip)), dtype)
     for stage, network in zip(stages[:-1], networks[:-1], strict=True):
         value = exported(network.eval(), value, stage.unit == "step")
-    last = networks[-1].eval()
-    views = last.views(value[None])
-    scores = torch.stack([last(view, {}) for view in views]).to(torch.float64)
-    probabilities: NDArray[np.float64] = torch.softmax(scores, -1).mean(0)[0].numpy()
-    parts = last.roi_scores(value[None])
-    return Reading(probabilities, None if parts is None else parts[0].to(torch.float64).numpy())
+    shares: NDArray[np.float64] = probabilities(stages[-1], networks[-1], value[None])[0].numpy()
+    parts = networks[-1].roi_scores(value[None])
+    return Reading(shares, None if parts is None else parts[0].to(torch.float64).numpy())
 
 
 def score_rows(

@@ -13,12 +13,16 @@ from mecli.training import folder, start
 from mecli.training.checkpoint import Checkpoint, digest, save_checkpoint, tensors_of
 from mecli.training.fit import fit, score_rows
 from mecli.training.job import FINAL
+from mecli.training.selection import hits_per_epoch, train_folds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from mecli.training.fit import Fitted, Table
+    from numpy.typing import NDArray
+
+    from mecli.training.fit import Course, Fitted, Table
     from mecli.training.job import FoldTask, Job
+    from mecli.training.selection import Trained
 
 
 def run_fold(job: Job, task: FoldTask) -> None:
@@ -26,9 +30,15 @@ def run_fold(job: Job, task: FoldTask) -> None:
     started = time.perf_counter()
     table = job.table()
     check_classes(job, task)
-    rows = table.rows(task.train)
-    fitted = fit(job.stages, table, rows, task.seed, job.dtype, job.course())
-    write(job, task, table, fitted, time.perf_counter() - started)
+
+    def fit_each(trains: Sequence[NDArray[np.int64]], courses: Sequence[Course]) -> list[Fitted]:
+        return [
+            fit(job.stages, table, train, task.seed, job.dtype, course)
+            for train, course in zip(trains, courses, strict=True)
+        ]
+
+    (trained,) = train_folds(job, table, [task], fit_each)
+    write(job, task, table, trained, time.perf_counter() - started)
 
 
 def check_classes(job: Job, task: FoldTask) -> None:
@@ -43,13 +53,15 @@ def check_classes(job: Job, task: FoldTask) -> None:
         )
 
 
-def write(job: Job, task: FoldTask, table: Table, fitted: Fitted, duration_s: float) -> None:
+def write(job: Job, task: FoldTask, table: Table, trained: Trained, duration_s: float) -> None:
     """Write a trained fold (weights first, then its scores), or the final checkpoint."""
+    fitted = trained.fitted
     about = {
         "history": fitted.history,
         "duration_s": round(duration_s, 3),
         "seed": task.seed,
         "persons": persons(job, task),
+        "epochs_chosen": dict(trained.epochs),
     }
     checkpoint = _checkpoint(job, table, fitted, about)
     if task.number == FINAL:
@@ -70,8 +82,22 @@ def write(job: Job, task: FoldTask, table: Table, fitted: Fitted, duration_s: fl
         history=fitted.history,
         weights_sha256=digest(tensors_of(checkpoint.stages, checkpoint.networks)),
         duration_s=round(duration_s, 3),
+        epochs=trained.epochs,
+        leaked=_leaked(task, table, trained),
     )
     folder.write_fold(job.run, result)
+
+
+def _leaked(task: FoldTask, table: Table, trained: Trained) -> folder.Leaked | None:
+    if not trained.epoch_scores:
+        return None
+    labels = table.labels[table.rows(task.test)]
+    hits = hits_per_epoch(trained.epoch_scores, labels)
+    # Of equal epochs the first, as scripts do that keep a subject's best.
+    best = hits.index(max(hits))
+    shares = trained.epoch_scores[best]
+    scores = {c: tuple(map(float, s)) for c, s in zip(task.test, shares, strict=True)}
+    return folder.Leaked(best + 1, tuple(hits), scores)
 
 
 def persons(job: Job, task: FoldTask) -> list[str]:

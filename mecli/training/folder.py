@@ -7,6 +7,7 @@
     folds/<seed>/<k>.json      held-out scores per clip, loss per epoch, digest of weights
     folds/<seed>/<k>.safetensors   the weights of the fold
     predictions.csv            once all folds are there
+    predictions-LEAKED.csv     selection oracle only: each fold's best test epoch
     final.safetensors          checkpoint fitted on all clips
     features.npy               while the run lasts: what the workers share
 """
@@ -16,12 +17,12 @@ from __future__ import annotations
 import csv
 import io
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mecli import files
+from mecli import files, predictions, runs
 from mecli.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,14 +31,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT = 1
-OPTIONS, RUN, PREDICTIONS, FINAL = (
-    "options.json",
-    "run.json",
-    "predictions.csv",
-    "final.safetensors",
-)
+FORMAT = runs.RUN_FORMAT
+OPTIONS, RUN, FINAL = "options.json", "run.json", "final.safetensors"
+PREDICTIONS, LEAKED = runs.PREDICTIONS, runs.LEAKED_PREDICTIONS
 _FEATURES = "features.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaked:
+    """The epoch that held-out clips would choose for themselves, and its scores."""
+
+    epoch: int
+    hits: tuple[int, ...]
+    """Held-out clips that each epoch got right."""
+    scores: Mapping[str, tuple[float, ...]]
+    """Held-out clip id → one probability per class after that epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,10 @@ class FoldResult:
     """Stage → mean training loss per epoch."""
     weights_sha256: str
     duration_s: float
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    """Stage → epochs that selection inner chose; empty if nothing was chosen."""
+    leaked: Leaked | None = None
+    """What selection oracle would have this fold score."""
 
 
 def new(parent: Path, model: str, protocol: str) -> Path:
@@ -93,14 +105,26 @@ def read_fold(run: Path, seed: int, number: int) -> FoldResult | None:
     if not path.exists():
         return None
     document = files.read_json(path)
-    names = {f.name for f in fields(FoldResult)}
-    if not isinstance(document, dict) or set(document) != {"format", *names}:
-        raise InputError(f"{path}: not a fold's result; remove it to train this fold anew")
-    if document.pop("format") != FORMAT:
+    try:
+        version = document.pop("format")
+        leaked = document.pop("leaked", None)
+        result = FoldResult(
+            scores=_scores(document.pop("scores")),
+            train_per_class=tuple(map(int, document.pop("train_per_class"))),
+            leaked=leaked and Leaked(**{**leaked, "scores": _scores(leaked["scores"])}),
+            **document,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: not a fold's result; remove it to train this fold anew"
+        ) from error
+    if version != FORMAT:
         raise InputError(f"{path}: written by another version; start a new run")
-    scores = {clip: tuple(map(float, s)) for clip, s in document.pop("scores").items()}
-    counts = tuple(map(int, document.pop("train_per_class")))
-    return FoldResult(scores=scores, train_per_class=counts, **document)
+    return result
+
+
+def _scores(document: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
+    return {clip: tuple(map(float, shares)) for clip, shares in document.items()}
 
 
 def write_features(run: Path, count: int, features: Iterable[NDArray[np.generic]]) -> None:
@@ -134,19 +158,48 @@ def write_predictions(
     clips: Mapping[str, tuple[str, str, str]],
 ) -> Path:
     """Write one row per held-out clip and seed; `clips` has (subject, corpus, label) by id."""
+    path = run / PREDICTIONS
+    rows = [(r.seed, clip, r.fold, s) for r in results for clip, s in r.scores.items()]
+    _write_table(path, rows, classes, clips, {})
+    return path
+
+
+def write_leaked(
+    run: Path,
+    results: Iterable[FoldResult],
+    classes: Sequence[str],
+    clips: Mapping[str, tuple[str, str, str]],
+) -> None:
+    """Write what each fold's best test epoch says, every row marked as leaked."""
+    rows = [
+        (r.seed, clip, r.fold, s)
+        for r in results
+        if r.leaked
+        for clip, s in r.leaked.scores.items()
+    ]
+    if rows:
+        _write_table(run / LEAKED, rows, classes, clips, {predictions.MARK: predictions.LEAKED})
+
+
+def _write_table(
+    path: Path,
+    rows: Iterable[tuple[int, str, str, Sequence[float]]],
+    classes: Sequence[str],
+    clips: Mapping[str, tuple[str, str, str]],
+    marks: Mapping[str, str],
+) -> None:
+    """Write (seed, clip, fold, probabilities), sorted; `marks` are the same in every row."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    head = ["clip", "subject", "corpus", "label", "prediction", "seed", "fold"]
+    head = ["clip", "subject", "corpus", "label", "prediction", "seed", "fold", *marks]
     table.writerow([*head, *(f"score_{name}" for name in classes)])
-    rows = [(r.seed, clip, r.fold, s) for r in results for clip, s in r.scores.items()]
     for seed, clip, fold, scores in sorted(rows):
         subject, corpus, label = clips[clip]
         prediction = classes[int(np.argmax(scores))]
         numbers = (repr(round(s, 9)) for s in scores)
-        table.writerow([clip, subject, corpus, label, prediction, seed, fold, *numbers])
-    path = run / PREDICTIONS
+        known = [clip, subject, corpus, label, prediction, seed, fold, *marks.values()]
+        table.writerow([*known, *numbers])
     files.write_text(path, text.getvalue())
-    return path
 
 
 def read_run(run: Path) -> dict[str, Any]:

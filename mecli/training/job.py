@@ -41,6 +41,8 @@ class Job:
     """Protocol, seeds, caches: what a checkpoint should know of the run."""
     precision: str = "float32"
     keep_weights: bool = True
+    selection: str = "last"
+    """Which epoch counts; see `selection`."""
     pretrained: str | None = None
     """The checkpoint that every fold begins with."""
     freeze: bool = False

@@ -52,8 +52,6 @@ class TrainOptions:
         _check_choice("precision", self.precision, _PRECISIONS)
         _check_choice("selection", self.selection, SELECTIONS)
         _check_choice("engine", self.engine, ("auto", "pool", "stacked", "sequential"))
-        if self.selection != "last":
-            raise UsageError(f"selection '{self.selection}' is not there yet; use last")
         if self.freeze and self.pretrained is None:
             raise UsageError("--freeze: freeze what? Name a checkpoint with --pretrained")
         for name, least in (("epochs", 1), ("seeds", 1), ("seed", 0), ("jobs", 0), ("k", 2)):
@@ -62,6 +60,11 @@ class TrainOptions:
                 raise UsageError(f"--{name} is {value}, expected {least} or more")
         if not 0 < self.share < 1:
             raise UsageError(f"--share is {self.share}, expected 0 < share < 1")
+
+    @property
+    def leaks(self) -> bool:
+        """Whether held-out subjects have a say: no weights are written then."""
+        return self.selection == "oracle"
 
     def as_json(self) -> dict[str, Any]:
         """Return the options as a JSON document that `from_json` takes back."""

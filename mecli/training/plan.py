@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from mecli import __version__, registry
-from mecli.errors import InputError
+from mecli.errors import InputError, UsageError
 from mecli.models.options import resolve
-from mecli.training import dataset, folder, start
+from mecli.training import dataset, folder, selection, start
 from mecli.training.fit import DTYPES
 from mecli.training.job import FINAL, FoldTask, Job
 
@@ -36,6 +36,7 @@ _KEPT = (
     "model_options",
     "pretrained",
     "seeds",
+    "selection",
 )
 
 
@@ -123,10 +124,12 @@ class Plan:
                 "caches": list(data.fingerprints),
                 "clips": len(data.clips),
                 "epochs": options.epochs,
+                "selection": options.selection,
                 "pretrained": self._pretrained(),
             },
             precision=options.precision,
-            keep_weights=options.keep_weights,
+            keep_weights=options.keep_weights and not options.leaks,
+            selection=options.selection,
             pretrained=options.pretrained,
             freeze=options.freeze,
         )
@@ -166,6 +169,7 @@ def make(options: TrainOptions) -> Plan:
     Raises `InputError` for caches, folds or a checkpoint that cannot be trained on.
     """
     model_options, checkpoint = settled(options)
+    _check_selection(options, model_options)
     data = dataset.read(options.caches, options.labels)
     protocol = registry.load("protocol", options.protocol)
     folds = protocol(data.persons, k=options.k, share=options.share, seed=options.seed)
@@ -192,6 +196,15 @@ def settled(options: TrainOptions) -> tuple[Any, Checkpoint | None]:
     settled_options = resolve(model, given)
     start.check_stages(options.model, model.stages(settled_options), options.freeze)
     return settled_options, checkpoint
+
+
+def _check_selection(options: TrainOptions, model_options: Any) -> None:
+    stages = registry.load("model", options.model).stages(model_options)
+    if options.leaks and not selection.selectable(stages):
+        raise UsageError(
+            f"--selection oracle: model {options.model} solves for its weights, so there is no "
+            "epoch to pick; use --selection last"
+        )
 
 
 def _shaped(

@@ -8,6 +8,8 @@ are those of `fit`, so are the weights that come out, to rounding.
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -50,14 +52,17 @@ def fit_folds(
     seed: int,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
-    course: Course = FROM_SCRATCH,
+    courses: Sequence[Course] = (),
 ) -> list[Fitted]:
     """Train one fold per entry of `trains` (rows of `table`), all at once with one seed.
 
+    `courses` has one entry per fold, or none; they all start with the same weights.
     Raises `InputError` if a loss leaves the numbers.
     """
+    courses = courses or [FROM_SCRATCH] * len(trains)
     if any(stage.solved for stage in stages):
-        return [fit(stages, table, train, seed, dtype, course) for train in trains]
+        each = zip(trains, courses, strict=True)
+        return [fit(stages, table, train, seed, dtype, course) for train, course in each]
     networks: list[list[Network]] = [[] for _ in trains]
     histories: list[dict[str, list[float]]] = [{} for _ in trains]
     values: Tensor | None = None
@@ -65,11 +70,13 @@ def fit_folds(
         weights = torch.stack([clip_weights(table, stage, train) for train in trains])
         units = Units(table, stage, weights, values, device)
         network = build(stage, units.shape, table.n_classes, seed, dtype)
-        begin(network, stage, course.start)
+        begin(network, stage, courses[0].start)
         stack = Stack(network.to(device), len(trains))
-        losses = _train(stage, stack, units, seed)
-        for fold, history in enumerate(histories):
-            history[stage.name] = losses[:, fold].tolist()
+        losses = _train(stage, stack, units, seed, courses)
+        for fold, (history, course) in enumerate(zip(histories, courses, strict=True)):
+            history[stage.name] = losses[: course.stops.get(stage.name), fold].tolist()
+            if course.watch:
+                stack.show(fold, partial(course.watch.after_stage, stage))
             mine = build(stage, units.shape, table.n_classes, seed, dtype)
             mine.load_state_dict(stack.of_fold(fold))
             networks[fold].append(mine)
@@ -95,8 +102,18 @@ class Stack:
 
     def of_fold(self, fold: int) -> dict[str, Tensor]:
         """Return fold number `fold`'s weights by name, on the CPU."""
-        named = self.named_weights(self.values[fold])
-        return {n: w.detach().cpu().clone() for n, w in named.items()}
+        return {n: w.detach().cpu().clone() for n, w in self._row(fold).items()}
+
+    def _row(self, fold: int) -> dict[str, Tensor]:
+        return self.named_weights(self.values[fold])
+
+    def show(self, fold: int, look: Callable[[Network], None]) -> None:
+        """Let `look` see, and change, one fold's network."""
+        self.network.load_state_dict({**self.network.state_dict(), **self._row(fold)})
+        look(self.network)
+        changed = dict(self.network.named_parameters())
+        row = torch.cat([changed[name].detach().flatten() for name, _ in self.named])
+        self.values[fold] = row
 
     def call(self, run: Callable[..., Any], row: Tensor, *arguments: Any) -> Any:
         """Return ``run(network, *arguments)`` with one fold's weights (P,) in the network."""
@@ -144,13 +161,17 @@ class _Bound(nn.Module):
         return self.run(self.network, *arguments)
 
 
-def _train(stage: Stage, stack: Stack, units: Units, seed: int) -> Tensor:
+def _train(
+    stage: Stage, stack: Stack, units: Units, seed: int, courses: Sequence[Course]
+) -> Tensor:
     """Train the stack in place; return the mean loss of every epoch and fold (E, F)."""
     recipe, network = stage.recipe, stack.network.train()
     per_epoch = steps_per_epoch(recipe, units.keys)
     adam = Adam(stack.values, stack.decays, recipe, recipe.epochs * per_epoch)
+    ends = [course.stops.get(stage.name, recipe.epochs) for course in courses]
+    stops = torch.tensor(ends, device=stack.values.device)
     history = []
-    for epoch, parts in batches(recipe, stage.name, seed, units.keys):
+    for epoch, parts in islice(batches(recipe, stage.name, seed, units.keys), max(ends)):
         total = torch.zeros(len(stack.values), dtype=torch.float64, device=stack.values.device)
         weight = torch.zeros_like(total)
         for number, part in enumerate(parts):
@@ -160,11 +181,15 @@ def _train(stage: Stage, stack: Stack, units: Units, seed: int) -> Tensor:
             values, masks, wanted = batch.inputs(network, stack.values.dtype)
             gradient, loss = stack.step(stage, values, masks, wanted, units.per_fold)
             share = wanted.sum((-1, -2))
-            adam.update_some(stack.values, gradient, epoch * per_epoch + number, share > 0)
+            active = (share > 0) & (epoch < stops)
+            adam.update_some(stack.values, gradient, epoch * per_epoch + number, active)
             total, weight = total + share * loss.detach(), weight + share
-        history.append(total / weight)
+        history.append(total / torch.where(weight > 0, weight, torch.ones_like(weight)))
         for loss_of_fold in history[-1].tolist():
             checked_loss(stage, epoch, loss_of_fold)
+        for fold, course in enumerate(courses):
+            if course.watch:
+                stack.show(fold, partial(course.watch.after_epoch, stage, epoch))
     return torch.stack(history).cpu()
 
 

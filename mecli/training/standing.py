@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mecli import calibration, metrics
+from mecli import calibration, metrics, statistics
 from mecli.errors import InputError
 from mecli.training import folder
+from mecli.training.selection import selectable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mecli.training.dataset import Dataset
@@ -30,16 +32,100 @@ def finished(run: Path, task: FoldTask) -> bool:
     return True
 
 
-def pooled(job: Job, results: Sequence[FoldResult]) -> tuple[float | None, float | None]:
-    """Return UF1 and UAR of the held-out predictions of `results`, None if there are none."""
+NOTE = "the best epoch was picked by each fold's own held-out clips: no result, only the leak"
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """UF1 and UAR, pooled over held-out clips."""
+
+    uf1: float
+    uar: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the held-out clips of a run were scored."""
+
+    ensemble: Scores | None
+    """Of the seeds' mean probabilities; None if nobody was held out."""
+    by_seed: Mapping[int, Scores]
+    leaked: Scores | None
+    """Like `ensemble`, if each fold's best test epoch is picked; selection oracle only."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return mean and deviation over several seeds, and what leaks, where there is any."""
+        document: dict[str, Any] = {}
+        if len(self.by_seed) > 1:
+            values = [asdict(scores) for scores in self.by_seed.values()]
+            document["by_seed"] = {str(seed): asdict(s) for seed, s in self.by_seed.items()}
+            document["seed_mean"], document["seed_sd"] = statistics.mean_and_sd(values)
+        if self.leaked:
+            document["LEAKED"] = {**asdict(self.leaked), "note": NOTE}
+        return document
+
+
+def standing(job: Job, results: Sequence[FoldResult]) -> Standing:
+    """Score `results`: each seed alone and the ensemble of all."""
+    seeds = sorted({r.seed for r in results})
+    each = {seed: pooled(job, [r for r in results if r.seed == seed]) for seed in seeds}
+    return Standing(
+        ensemble=pooled(job, _mean(results)),
+        by_seed={seed: scores for seed, scores in each.items() if scores},
+        leaked=pooled(job, _mean(_picked(results))),
+    )
+
+
+def pooled(job: Job, results: Sequence[FoldResult]) -> Scores | None:
+    """Return the scores of all held-out predictions of `results`, None if there are none."""
     label_of = dict(zip(job.clip_ids, job.labels, strict=True))
     pairs = [(label_of[c], int(np.argmax(s))) for r in results for c, s in r.scores.items()]
     if not pairs:
-        return None, None
+        return None
     labels, predictions = zip(*pairs, strict=True)
     counts = metrics.confusion(labels, predictions, len(job.classes))
     scores = metrics.headline(counts)
-    return float(scores["uf1"]), float(scores["uar"])
+    return Scores(float(scores["uf1"]), float(scores["uar"]))
+
+
+def so_far(job: Job, results: Sequence[FoldResult]) -> str:
+    """Return UF1 as it stands in words; what leaks is called so."""
+    scores = pooled(job, results)
+    if scores is None:
+        return ""
+    leaked = pooled(job, _picked(results))
+    more = f" at the last epoch, LEAKED {leaked.uf1:.3f}" if leaked else ""
+    return f"UF1 so far {scores.uf1:.3f}{more}"
+
+
+def _picked(results: Sequence[FoldResult]) -> list[FoldResult]:
+    return [replace(r, scores=r.leaked.scores) for r in results if r.leaked]
+
+
+def _mean(results: Sequence[FoldResult]) -> list[FoldResult]:
+    """Return one result per fold: the mean of its seeds' probabilities."""
+    of_fold: dict[int, list[FoldResult]] = {}
+    for result in results:
+        of_fold.setdefault(result.number, []).append(result)
+    return [
+        replace(
+            first,
+            scores={
+                clip: tuple(np.mean([r.scores[clip] for r in (first, *others)], axis=0).tolist())
+                for clip in first.scores
+            },
+        )
+        for first, *others in of_fold.values()
+    ]
+
+
+def epochs_chosen(results: Sequence[FoldResult]) -> dict[str, dict[str, dict[str, int]]]:
+    """Return the epochs that selection inner chose, by seed, fold and stage."""
+    chosen: dict[str, dict[str, dict[str, int]]] = {}
+    for result in results:
+        if result.epochs:
+            chosen.setdefault(str(result.seed), {})[result.fold] = dict(result.epochs)
+    return chosen
 
 
 def temperature(job: Job, results: Sequence[FoldResult]) -> float | None:
@@ -61,9 +147,14 @@ def named(data: Dataset) -> dict[str, tuple[str, str, str]]:
 
 
 def warnings(job: Job, results: Sequence[FoldResult]) -> tuple[str, ...]:
-    """Name classes that never occur, and folds that had no clip of a class to learn from."""
+    """Name classes that never occur or that a fold cannot learn; say if nothing was selected."""
     never = [n for k, n in enumerate(job.classes) if k not in job.labels]
-    said = [f"no clip at all of class '{name}'; it counts as F1 = 0" for name in never]
+    said = []
+    if job.selection == "inner" and not selectable(job.stages):
+        said.append(
+            f"model {job.model} solves for its weights: selection inner has no epoch to choose"
+        )
+    said += [f"no clip at all of class '{name}'; it counts as F1 = 0" for name in never]
     for result in results:
         for name, count in zip(job.classes, result.train_per_class, strict=True):
             if count == 0 and name not in never:

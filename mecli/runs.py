@@ -1,0 +1,125 @@
+"""What can be scored: run folders and tables of predictions, read and checked; never torch.
+
+A run with selection oracle is two sources: its last epoch, which is honest, and what its
+held-out subjects picked for themselves, which is marked as leaked wherever it goes.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mecli.errors import InputError, MissingDependency
+from mecli.files import read_json
+from mecli.predictions import LEAKED, read_predictions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+    from mecli.predictions import PredictionTable
+
+RUN_FORMAT = 1
+COMPLETE = "complete"
+ORACLE = "oracle"
+PREDICTIONS, LEAKED_PREDICTIONS = "predictions.csv", f"predictions-{LEAKED}.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One table of predictions, and run.json of the run it is from (empty: from no run)."""
+
+    name: str
+    table: PredictionTable
+    header: Mapping[str, Any] = field(default_factory=dict)
+
+    def note(self) -> str:
+        """Return what a reader has to know before the figures, empty if nothing."""
+        if self.table.leaked:
+            return (
+                "every figure is LEAKED: the held-out subjects picked the epoch (selection "
+                "oracle); this shows what that fakes and is no result"
+            )
+        status = self.header.get("status", COMPLETE)
+        if status != COMPLETE:
+            return f"the run is '{status}', not complete: these are the folds done so far"
+        return ""
+
+
+def read_sources(source: str | Path, stdin: TextIO | None = None) -> list[Source]:
+    """Return the tables of a run folder, or of a predictions CSV (``-``: `stdin`).
+
+    Raises `InputError` for what cannot be scored.
+    """
+    folder = Path(source)
+    if str(source) == "-" or not folder.is_dir():
+        table = read_predictions(source, stdin)
+        return [Source(f"{table.source} {LEAKED}" if table.leaked else table.source, table)]
+    header = read_header(folder)
+    found = [Source(str(folder), read_predictions(folder / PREDICTIONS), header)]
+    if header.get("selection") == ORACLE:
+        leaked = read_predictions(folder / LEAKED_PREDICTIONS)
+        found.append(Source(f"{folder} {LEAKED}", leaked, header))
+    for one in found:
+        _check_complete(one)
+    return found
+
+
+def newest_run(folder: Path) -> Path:
+    """Return the newest complete run in `folder`, by the time in its name or its file.
+
+    Runs whose held-out subjects picked the epoch are left out: they have to be named.
+    """
+    found = [path for path in sorted(folder.glob("*/run.json")) if _counts(path)]
+    if not found:
+        raise MissingDependency(f"no complete run in {folder}/: run `mecli train` first")
+    return max(found, key=_written).parent
+
+
+def _counts(path: Path) -> bool:
+    header = read_json(path)
+    return (
+        isinstance(header, dict)
+        and header.get("status") == COMPLETE
+        and header.get("selection") != ORACLE
+    )
+
+
+def _written(path: Path) -> tuple[str, str]:
+    stamp = re.match(r"\d{8}-\d{6}", path.parent.name)
+    saved = time.strftime("%Y%m%d-%H%M%S", time.localtime(path.stat().st_mtime))
+    return (stamp.group() if stamp else saved), path.parent.name
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    """Return run.json of a run folder, checked as far as the scores depend on it."""
+    path = folder / "run.json"
+    if not path.exists():
+        raise InputError(f"{folder}: holds no run.json, so it is no run; name a run or a CSV file")
+    header = read_json(path)
+    version = header.get("format") if isinstance(header, dict) else None
+    if version != RUN_FORMAT:
+        raise InputError(f"{path}: run format is {version}, expected {RUN_FORMAT}; train again")
+    classes = header.get("classes")
+    if not (isinstance(classes, list) and classes and all(isinstance(c, str) for c in classes)):
+        raise InputError(f"{path}: 'classes' is {classes!r}, expected a list of names")
+    if header.get("protocol") == "all":
+        raise InputError(f"{folder}: protocol 'all' holds out nobody, so there is nothing to score")
+    return dict(header)
+
+
+def _check_complete(source: Source) -> None:
+    """Refuse a complete run whose table lacks a held-out clip, or holds another."""
+    expected = {clip for fold in source.header.get("folds", []) for clip in fold.get("test", [])}
+    if source.header.get("status") != COMPLETE or not expected:
+        return
+    for seed, clips in source.table.by_seed().items():
+        odd = sorted(expected ^ set(clips))
+        if odd:
+            raise InputError(
+                f"{source.table.source}: seed {seed} has {len(clips)} clips, but run.json "
+                f"holds out {len(expected)}; the first that differs is {odd[0]}; train again"
+            )
