@@ -10,16 +10,22 @@ from typing import TYPE_CHECKING, Any
 from mecli.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data` in one step that survives a kill or a power cut."""
+    write_parts(path, [data])
+
+
+def write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """Replace `path` by `parts`, one after the other, as `write_bytes` does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         with beside.open("xb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from mecli import workers
+from mecli import files, workers
 from mecli.corpora.sources import expand, read_sources
-from mecli.errors import InputError, MissingDependency
+from mecli.errors import InputError, MissingDependency, UsageError
 from mecli.question import Question
 from mecli.report.answers import Answer
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int, str], None]
 
 CHECKPOINT = "final.safetensors"
+_FILM = ".mp4"
 _WORKER_MEMORY = 6 << 30
 
 
@@ -32,6 +34,9 @@ class PredictOptions(Question):
     checkpoint: Path | None = None
     runs: Path = Path("runs")
     corpus: str | None = None
+    overlay: Path | None = None
+    """A video for one clip, a folder for several."""
+    report: Path | None = None
     jobs: int | None = None
     timeout_s: float = 300.0
 
@@ -43,9 +48,12 @@ class PredictOptions(Question):
 
 @dataclass(frozen=True, slots=True)
 class _Task:
+    place: int
     clip: Clip
     checkpoint: Path
     options: PredictOptions
+    film: Path | None
+    fragments: Path | None
 
 
 def newest_checkpoint(runs: Path) -> Path:
@@ -75,12 +83,59 @@ def predict(
     options = options or PredictOptions()
     path = options.checkpoint or newest_checkpoint(options.runs)
     found = list(_clips(sources, options.corpus, stdin))
-    tasks = {
-        place: _Task(clip, path, options)
-        for place, clip in enumerate(found)
-        if not isinstance(clip, Answer)
-    }
-    return _in_order(found, tasks, options, progress or (lambda *_: None))
+    films = _films(found, options)
+    for out in (options.report, *films.values()):
+        if out is not None and out.exists() and not options.force:
+            raise InputError(f"{out}: exists; name another file, or replace it with --force")
+    return _told(found, path, films, options, progress or (lambda *_: None))
+
+
+def _films(found: Sequence[Clip | Answer], options: PredictOptions) -> dict[int, Path]:
+    """Return where the film of each clip goes, by its place."""
+    out = options.overlay
+    if out is None:
+        return {}
+    clips = {k: clip for k, clip in enumerate(found) if not isinstance(clip, Answer)}
+    if out.suffix:
+        if out.suffix.casefold() == _FILM and len(clips) < 2:
+            return dict.fromkeys(clips, out)
+        raise UsageError(
+            f"--overlay is {out} for {len(clips)} clip(s), expected a name that ends in {_FILM} "
+            "for one, a folder for several"
+        )
+    films: dict[int, Path] = {}
+    for place, clip in clips.items():
+        path = out / f"{clip.clip_id.replace('/', '-')}{_FILM}"
+        # Two folders of one name hold clips of one id.
+        films[place] = path.with_stem(f"{path.stem}-{place}") if path in films.values() else path
+    return films
+
+
+def _told(
+    found: Sequence[Clip | Answer],
+    checkpoint: Path,
+    films: dict[int, Path],
+    options: PredictOptions,
+    progress: Progress,
+) -> Iterator[Answer]:
+    """Yield all answers in order; what the report needs lies in files until they are there."""
+    with tempfile.TemporaryDirectory(prefix="mecli-predict-") as folder:
+        parts = {k: Path(folder) / f"{k}.html" for k in range(len(found)) if options.report}
+        tasks = {
+            k: _Task(k, clip, checkpoint, options, films.get(k), parts.get(k))
+            for k, clip in enumerate(found)
+            if not isinstance(clip, Answer)
+        }
+        told: list[tuple[str, Answer]] = []
+        for place, answers in _in_order(found, tasks, options, progress):
+            told += [(f"clip{place}-{k}", a) for k, a in enumerate(answers) if options.report]
+            yield from answers
+        if options.report is not None:
+            from mecli.report.page import page
+
+            fragments = (part.read_text() for part in parts.values() if part.exists())
+            pieces = page("mecli predict", told, fragments)
+            files.write_parts(options.report, (piece.encode() for piece in pieces))
 
 
 def _clips(
@@ -102,7 +157,7 @@ def _in_order(
     tasks: dict[int, _Task],
     options: PredictOptions,
     progress: Progress,
-) -> Iterator[Answer]:
+) -> Iterator[tuple[int, list[Answer]]]:
     """Run `tasks`, holding back only answers that overtook an earlier clip's."""
     places = list(tasks)
     ready = {k: [said] for k, said in enumerate(found) if isinstance(said, Answer)}
@@ -110,13 +165,12 @@ def _in_order(
     outcomes = _outcomes(list(tasks.values()), options)
     for done, outcome in enumerate(outcomes, start=1):
         task = tasks[places[outcome.index]]
-        ready[places[outcome.index]] = _answers(task, outcome)
+        ready[task.place] = _answers(task, outcome)
         progress(done, len(tasks), task.clip.clip_id)
         while waiting in ready:
-            yield from ready.pop(waiting)
+            yield waiting, ready.pop(waiting)
             waiting += 1
-    for place in sorted(ready):
-        yield from ready[place]
+    yield from sorted(ready.items())
 
 
 def _outcomes(
@@ -139,9 +193,18 @@ def _answers(task: _Task, outcome: workers.Outcome[list[Answer]]) -> list[Answer
 
 
 def answer(task: _Task) -> list[Answer]:
-    """Ask the checkpoint about one clip; runs in a worker, which alone loads torch."""
-    judge = _judge(task.checkpoint, task.options)
-    return [judged.answer for judged in judge.judge(task.clip)]
+    """Ask the checkpoint about one clip and draw it; runs in a worker, which alone loads torch."""
+    from mecli import exhibits
+
+    judged = _judge(task.checkpoint, task.options).judge(task.clip)
+    try:
+        if task.film is not None and judged[0].record is not None:
+            exhibits.write_film(task.film, task.clip, judged)
+        if task.fragments is not None:
+            exhibits.write_fragments(task.fragments, task.place, task.clip, judged)
+    except InputError as error:
+        return [replace(j.answer, error=str(error)) for j in judged]
+    return [j.answer for j in judged]
 
 
 @lru_cache(maxsize=2)

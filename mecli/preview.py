@@ -17,7 +17,7 @@ from mecli.landmarks.choose import choose, resolve
 from mecli.preprocess import preprocess
 from mecli.recipe import Recipe
 from mecli.report.pictures import MOMENTS, contact_sheet, html_page, png, stacked
-from mecli.video import read_frames
+from mecli.video import frames_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -152,11 +152,7 @@ def _draw(task: _Task) -> NDArray[np.uint8]:
 def _frames(clip: Clip, record: ClipRecord) -> dict[str, NDArray[np.uint8]]:
     """Return the source frames of onset, apex and offset."""
     positions = {moment: getattr(record, moment) for moment in MOMENTS}
-    kept = {
-        frame.position: frame.image
-        for frame in read_frames(clip.frames, record.onset or 0, record.offset)
-        if frame.position in positions.values()
-    }
+    kept = frames_at(clip.pixels, positions.values())
     return {moment: kept[position] for moment, position in positions.items()}
 
 

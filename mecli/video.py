@@ -23,7 +23,7 @@ from mecli.clips import Held
 from mecli.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -89,6 +89,14 @@ def read_frames(
         yield from _read_pictures(frames, start, stop)
     else:
         yield from _read_video(frames, start, stop)
+
+
+def frames_at(
+    frames: Path | tuple[Path, ...] | Held, positions: Collection[int]
+) -> dict[int, NDArray[np.uint8]]:
+    """Return the frames at `positions`, decoded in one pass; those behind the end are left out."""
+    kept = read_frames(frames, min(positions), max(positions))
+    return {frame.position: frame.image for frame in kept if frame.position in positions}
 
 
 def probe(frames: Path | tuple[Path, ...] | Held) -> VideoInfo:

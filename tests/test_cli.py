@@ -46,6 +46,7 @@ RUNNER = CliRunner()
 
 # Where the command line has another name, or another form of the same default.
 RENAMED = {
+    "report": "report_file",
     "caches": "caches",
     "runs": "folder",
     "model_options": "settings",

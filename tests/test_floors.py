@@ -53,6 +53,7 @@ FLOORS = [
         "export",
         "zoo",
     },
+    {"exhibits"},
     {"predict"},
     {"bench"},
     {"commands"},

@@ -3,11 +3,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,15 +16,14 @@ import pytest
 from typer.testing import CliRunner
 
 from mecli import cli
+from mecli.clips import Clip
 from mecli.errors import InputError, MissingDependency, UnknownName, UsageError
+from mecli.exhibits import write_film
 from mecli.predict import PredictOptions, newest_checkpoint, predict
 from mecli.report.answers import answers_csv, answers_text
 from mecli.rois import ROI_NAMES
 from mecli.train import TrainOptions, TrainResult, train
-from mecli.video import read_frames, write_video
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from mecli.video import probe, read_frames, write_video
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +154,48 @@ def test_every_answer_is_a_row_of_the_csv(
     assert float(good["roi_mouth"]) == answers[0].rois["mouth"]
     assert "cannot be opened as video" in bad["error"]
     assert bad["prediction"] == bad["score_surprise"] == bad["onset"] == ""
+
+
+def test_films_and_the_report_are_drawn_beside_the_answers(
+    options: PredictOptions, two_faces: Path, sample: Path, tmp_path: Path
+) -> None:
+    told = replace(options, overlay=tmp_path / "films", report=tmp_path / "r.html")
+    names = [str(two_faces), "/nowhere.mp4", str(sample / "clips" / "s01_02.mp4")]
+    answers = list(predict(names, replace(told, all_faces=True)))
+    assert [bool(a.error) for a in answers] == [False, False, True, False]
+    films = sorted(path.name for path in (tmp_path / "films").iterdir())
+    assert films[0] == "loose-clips-s01_02.mp4"
+    assert len(films) == 2
+    assert sum(1 for _ in read_frames(tmp_path / "films" / films[0])) == 83
+    text = (tmp_path / "r.html").read_text()
+    links = re.findall('href="#([^"]+)"', text)
+    assert links == re.findall('<article id="([^"]+)"', text)
+    assert links == ["clip0-0", "clip0-1", "clip2-0"]
+    assert "/nowhere.mp4: No such file" in text
+    with pytest.raises(InputError, match=r"r\.html: exists; .* --force"):
+        predict(names, replace(told, overlay=None))
+    with pytest.raises(UsageError, match=r"--overlay is x\.mp4 for 2 clip"):
+        predict(names, replace(options, overlay=Path("x.mp4")))
+    list(predict(names[:1], replace(options, overlay=tmp_path / "one.mp4")))
+    assert probe(tmp_path / "one.mp4").fps == pytest.approx(25)
+
+
+def test_two_clips_of_one_name_have_a_film_each(
+    options: PredictOptions, two_faces: Path, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "x").mkdir(parents=True)
+        shutil.copy(two_faces, tmp_path / name / "x" / "c.mp4")
+    names = [str(tmp_path / name / "x" / "c.mp4") for name in ("a", "b")]
+    list(predict(names, replace(options, overlay=tmp_path / "out")))
+    films = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert films == ["loose-x-c-1.mp4", "loose-x-c.mp4"]
+
+
+def test_clips_of_flow_are_judged_but_cannot_be_filmed(tmp_path: Path) -> None:
+    clip = Clip("t", "s", "c", (tmp_path / "a.png",), holds_flow=True)
+    with pytest.raises(InputError, match=r"clip t/s/c: holds flow, no frames to draw on"):
+        write_film(tmp_path / "o.mp4", clip, [])
 
 
 def test_a_clip_that_takes_too_long_says_so(run: TrainResult, sample: Path) -> None:

@@ -54,6 +54,14 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(help="Also draw each clip: an .mp4, or a folder for several clips."),
+    ] = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option("--report", help="Also write one HTML page that needs nothing else."),
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option(help="Also write the answers as CSV; - is stdout, alone.")
     ] = None,
@@ -82,6 +90,8 @@ def predict(
         all_faces=all_faces,
         fps=fps,
         attribution=attribution,
+        overlay=overlay,
+        report=report_file,
         jobs=jobs,
         timeout_s=timeout_s,
         force=force,

@@ -38,19 +38,22 @@ _GREEN, _AMBER, _BLUE, _WARN = (60, 220, 110), (255, 190, 60), (40, 100, 200), (
 
 
 @dataclass(slots=True)
-class _Page:
+class Page:
     """A picture under construction; text is set last, over everything."""
 
     pixels: Image
     words: list[tuple[int, int, str, int, Colour]] = field(default_factory=list)
 
     def paste(self, image: Image, x: int, y: int) -> None:
+        """Put `image` with its corner at x, y."""
         self.pixels[y : y + image.shape[0], x : x + image.shape[1]] = image
 
     def write(self, x: int, y: int, text: str, size: int = 14, colour: Colour = _INK) -> None:
+        """Write `text` of `size` px with its corner at x, y."""
         self.words.append((x, y, text, size, colour))
 
     def done(self) -> Image:
+        """Return the pixels with all that was written."""
         from PIL import Image as Picture
         from PIL import ImageDraw, ImageFont
 
@@ -97,7 +100,7 @@ def contact_sheet(record: ClipRecord, frames: Mapping[str, Image] | None = None)
     below = top + max(len(rows) * (_HEIGHT + _LABEL + _GAP), 290 + _LINE * len(facts))
     strip = 70 + 2 * _LABEL + 8
     height = below + strip + (_CURVE_HEIGHT + _LABEL + 20) * (len(record.curve) > 1) + _MARGIN
-    page = _Page(np.full((height, _PAGE_WIDTH, 3), _PAPER, dtype=np.uint8))
+    page = Page(np.full((height, _PAGE_WIDTH, 3), _PAPER, dtype=np.uint8))
     page.write(_MARGIN, _MARGIN, record.clip_id, 22)
     labels = ", ".join(f"{k} {v}" for k, v in record.labels.items())
     page.write(_MARGIN, _MARGIN + 32, labels or "no labels", colour=_FAINT)
@@ -128,11 +131,11 @@ def _rows(
     faces = [_face(record, frames, moment) for moment in MOMENTS]
     if all(face is not None for face in faces):
         title = "aligned face, ROIs" if frames else "ROI pictures of the cache"
-        rows.append((title, [_boxed(f, record, _AMBER) for f in faces if f is not None]))
+        rows.append((title, [boxed(f, record, _AMBER) for f in faces if f is not None]))
     flows = (record.flow[0], record.apex_flow, record.flow[-1]) if len(record.flow) else ()
     if flows:
-        maps = [flow_colours(_resize(flow, FACE_SIZE), full) for flow in flows]
-        rows.append(("flow since the onset", [_boxed(m, record, (90, 90, 90)) for m in maps]))
+        maps = [flow_colours(resize(flow, FACE_SIZE), full) for flow in flows]
+        rows.append(("flow since the onset", [boxed(m, record, (90, 90, 90)) for m in maps]))
     return rows
 
 
@@ -194,19 +197,21 @@ def _whole_boxes(record: ClipRecord) -> list[tuple[int, int, int, int]]:
     return [(int(a), int(b), int(c), int(d)) for a, b, c, d in boxes]
 
 
-def _boxed(image: Image, record: ClipRecord, colour: Colour) -> Image:
+def boxed(image: Image, record: ClipRecord, colour: Colour) -> Image:
+    """Return `image` of the 240×280 face with the ROIs of `record` drawn into it."""
     boxed = image.copy()
     for x0, y0, x1, y1 in _whole_boxes(record):
         cv2.rectangle(boxed, (x0, y0), (x1 - 1, y1 - 1), colour, 1)
     return boxed
 
 
-def _resize(flow: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+def resize(flow: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return `flow` (H, W, 2) interpolated to `size`; its unit stays."""
     resized = cv2.resize(flow, size[::-1], interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, dtype=np.float32)
 
 
-def _write_row(page: _Page, y: int, title: str, pictures: Sequence[Image]) -> None:
+def _write_row(page: Page, y: int, title: str, pictures: Sequence[Image]) -> None:
     for column, (moment, picture) in enumerate(zip(MOMENTS, pictures, strict=True)):
         x = _MARGIN + column * (_WIDTH + _GAP)
         page.write(x, y, f"{moment}: {title}" if column == 0 else moment, 13, _FAINT)
@@ -228,7 +233,7 @@ def _facts(record: ClipRecord) -> list[tuple[str, str]]:
     return facts
 
 
-def _write_side(page: _Page, y: int, facts: Sequence[tuple[str, str]], full: float) -> None:
+def _write_side(page: Page, y: int, facts: Sequence[tuple[str, str]], full: float) -> None:
     for number, (name, value) in enumerate(facts):
         page.write(_SIDE_X, y + 18 + number * _LINE, name, 13, _FAINT)
         page.write(_SIDE_X + 110, y + 18 + number * _LINE, value, 13)
@@ -244,18 +249,18 @@ def _write_side(page: _Page, y: int, facts: Sequence[tuple[str, str]], full: flo
     page.write(x + size + 8, y + size // 2 - 9, "right", 13, _FAINT)
 
 
-def _write_strip(page: _Page, y: int, record: ClipRecord, full: float) -> None:
+def _write_strip(page: Page, y: int, record: ClipRecord, full: float) -> None:
     count = min(len(record.flow), _STRIP)
     page.write(_MARGIN, y, "flow at the time steps, frame below", 13, _FAINT)
     room = (_PAGE_WIDTH - 2 * _MARGIN) / _STRIP
     for column, step in enumerate(np.linspace(0, len(record.flow) - 1, count).round().astype(int)):
         x = _MARGIN + round(column * room)
-        page.paste(flow_colours(_resize(record.flow[step], (70, 60)), full), x, y + _LABEL)
+        page.paste(flow_colours(resize(record.flow[step], (70, 60)), full), x, y + _LABEL)
         if step < len(record.steps):
             page.write(x, y + _LABEL + 72, f"{record.steps[step]:.4g}", 12, _FAINT)
 
 
-def _write_curve(page: _Page, y: int, record: ClipRecord) -> None:
+def _write_curve(page: Page, y: int, record: ClipRecord) -> None:
     """Draw the motion since the onset over the frames, with the three moments."""
     page.write(_MARGIN, y, "motion since the onset, face px", 13, _FAINT)
     left, right = _MARGIN + 36, _PAGE_WIDTH - _MARGIN
@@ -287,8 +292,9 @@ def stacked(pages: Sequence[Image]) -> Image:
 
 
 def png(image: Image) -> bytes:
-    """Return an RGB or gray picture as PNG."""
-    bgr: Any = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    """Return a gray, RGB or RGBA picture as PNG."""
+    swap = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+    bgr: Any = image if image.ndim == 2 else cv2.cvtColor(image, swap[image.shape[2]])
     return cv2.imencode(".png", bgr)[1].tobytes()
 
 

@@ -1,0 +1,211 @@
+"""Answers as one self-contained page: no script, no font, no picture from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import html
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from mecli.alignment import warp
+from mecli.report import svg
+from mecli.report.answers import MOMENTS
+from mecli.report.pictures import boxed, flow_colours, flow_scale, legend, png, resize
+from mecli.report.style import STYLE
+from mecli.rois import FACE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mecli.records import ClipRecord
+    from mecli.report.answers import Answer
+
+    Image = NDArray[np.uint8]
+
+_QUALITY = 88
+_LEGEND_PX = 84
+
+
+def fragment(answer: Answer, record: ClipRecord, frames: Mapping[int, Image], name: str) -> str:
+    """Return the part of the page on one answer.
+
+    `frames` are the source frames at onset, apex and offset by position; a record that was
+    made of flow images has none, and no filmstrip then.
+    """
+    best = answer.scores[answer.prediction]
+    where = f", face {answer.face}" if answer.face > 1 else ""
+    kind = f"{answer.kind}-expression: " if answer.kind else ""
+    tag = '<span class="tag">unsure</span>' if answer.unsure else ""
+    scores = svg.bars(answer.scores, "class scores", answer.prediction, full=1.0)
+    strongest = max(answer.rois, key=lambda name: answer.rois[name])
+    rois = svg.bars(answer.rois, "what each region contributes", strongest)
+    parts = [
+        f'<article id="{name}"><h2>{_text(answer.clip)}{where}</h2>',
+        f'<p class="verdict">{kind}{_text(answer.prediction)} {best:.0%}{tag}</p>',
+        _doubts(answer),
+        f'<div class="row">{_filmstrip(answer, record, frames)}{_flow(record)}</div>',
+        f'<div class="row"><section><h3>Class scores{_calibration(answer)}</h3>{scores}</section>'
+        f"<section><h3>What each region contributes ({answer.attribution})</h3>{rois}</section>"
+        f"{_template(answer, record)}</div>",
+        _curve(answer, record),
+        _facts(answer),
+        "</article>\n",
+    ]
+    return "\n".join(parts)
+
+
+def page(
+    title: str, named: Sequence[tuple[str, Answer]], fragments: Iterable[str]
+) -> Iterator[str]:
+    """Yield the page: an overview of the answers, `named` by anchor, then `fragments`."""
+    yield (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
+        f"<title>{_text(title)}</title>\n<style>{STYLE}</style></head>\n<body>\n"
+        f"<h1>{_text(title)}</h1>\n"
+        '<p class="faint">A micro-expression is a movement, not a lie or a thought. Frames count '
+        "from 0; * was found by mecli.</p>\n"
+    )
+    yield _overview(named)
+    yield from fragments
+    yield "</body></html>\n"
+
+
+def anchor(place: int, number: int) -> str:
+    """Return the name by which the overview links to answer `number` about clip `place`."""
+    return f"clip{place}-{number}"
+
+
+def _overview(named: Sequence[tuple[str, Answer]]) -> str:
+    rows = []
+    for name, answer in named:
+        if answer.error:
+            rows.append(
+                f'<tr><td>{_text(answer.clip)}</td><td class="error" colspan="4">'
+                f"{_text(answer.error)}</td></tr>"
+            )
+            continue
+        frames = " – ".join(_moment(answer, m) for m in MOMENTS)
+        why = ", ".join(doubt.reason for doubt in answer.unsure) or "–"
+        face = f", face {answer.face}" if answer.face > 1 else ""
+        rows.append(
+            f'<tr><td><a href="#{name}">{_text(answer.clip)}{face}</a></td>'
+            f"<td>{_text(answer.prediction)}</td>"
+            f"<td>{answer.scores[answer.prediction]:.2f}</td><td>{frames}</td><td>{why}</td></tr>"
+        )
+    head = "".join(
+        f"<th>{name}</th>"
+        for name in ("clip", "prediction", "score", "onset – apex – offset", "unsure")
+    )
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>'
+        + "\n".join(rows)
+        + "</tbody></table></div>\n"
+    )
+
+
+def _moment(answer: Answer, moment: str) -> str:
+    return f"{getattr(answer, moment)}{'*' if moment in answer.found else ''}"
+
+
+def _doubts(answer: Answer) -> str:
+    items = [f"<li><b>{d.reason}</b>: {_text(d.detail)}</li>" for d in answer.unsure]
+    items += [f"<li>{_text(issue)}</li>" for issue in answer.issues]
+    if not items:
+        return ""
+    return f'<div class="doubts">Reasons for doubt<ul>{"".join(items)}</ul></div>'
+
+
+def _calibration(answer: Answer) -> str:
+    return "" if answer.calibrated else " (not calibrated)"
+
+
+def _filmstrip(answer: Answer, record: ClipRecord, frames: Mapping[int, Image]) -> str:
+    figures = []
+    for moment in MOMENTS:
+        position = getattr(answer, moment)
+        if position not in frames:
+            continue
+        face = warp(frames[position], record.transforms[position - record.first_frame])
+        seconds = answer.seconds(moment)
+        when = "" if seconds is None else f", {seconds:.2f} s"
+        said = f"{moment}, frame {_moment(answer, moment)}{when}"
+        figures.append(
+            f'<figure><img alt="aligned face at the {said}" src="{_jpeg(face)}">'
+            f"<figcaption>{said}</figcaption></figure>"
+        )
+    if not figures:
+        return ""
+    return f'<section><h3>Aligned face</h3><div class="strip">{"".join(figures)}</div></section>'
+
+
+def _flow(record: ClipRecord) -> str:
+    full = flow_scale(record)
+    picture = boxed(flow_colours(resize(record.apex_flow, FACE_SIZE), full), record, (90, 90, 90))
+    return (
+        '<section><h3>Flow, onset to apex</h3><div class="flow">'
+        f'<figure class="strip"><img alt="colours of the flow: hue is direction, brightness size" '
+        f'src="{_png(picture)}"></figure><figure><img class="legend" alt="disc of all directions" '
+        f'src="{_png(_disc())}"><figcaption>bright: {full:.1f} px</figcaption></figure></div>'
+        "</section>"
+    )
+
+
+def _disc() -> Image:
+    """Return the legend with an alpha channel, so that it lies on light and dark paper."""
+    half = (_LEGEND_PX - 1) / 2
+    y, x = np.mgrid[0:_LEGEND_PX, 0:_LEGEND_PX]
+    inside = (np.hypot(x - half, y - half) <= half).astype(np.uint8) * 255
+    return np.dstack([legend(_LEGEND_PX), inside])
+
+
+def _template(answer: Answer, record: ClipRecord) -> str:
+    if not len(record.landmarks) or not len(record.transforms):
+        return ""
+    move = record.transforms[0]
+    points = record.landmarks[0] @ move[:, :2].T + move[:, 2]
+    drawn = svg.face(points, record.roi_boxes, answer.rois, "regions on the face")
+    return f"<section><h3>Where they are</h3>{drawn}</section>"
+
+
+def _curve(answer: Answer, record: ClipRecord) -> str:
+    if len(record.curve) < 2 or answer.onset is None or answer.offset is None:
+        return ""
+    apex = answer.onset if answer.apex is None else answer.apex
+    spans = [(answer.onset, apex, answer.offset, answer.prediction)]
+    drawn = svg.curve(record.curve, record.first_frame, spans, answer.fps, "motion since the onset")
+    title = "Motion since the onset, px of the face"
+    return f'<div class="row"><section><h3>{title}</h3>{drawn}</section></div>'
+
+
+def _facts(answer: Answer) -> str:
+    rate = "unknown" if answer.fps is None else f"{answer.fps:.4g} frames/s"
+    facts: list[tuple[str, Any]] = [
+        ("source", answer.source),
+        ("frame rate", rate),
+        ("landmarks", answer.landmarker or "none"),
+        *((name.replace("_", " "), f"{value:.3g}") for name, value in answer.quality.items()),
+    ]
+    rows = "".join(f"<tr><th>{_text(n)}</th><td>{_text(str(v))}</td></tr>" for n, v in facts)
+    return f"<details><summary>Source and quality</summary><table>{rows}</table></details>"
+
+
+def _text(words: str) -> str:
+    # A name from a file must not become markup, nor hide control characters.
+    return html.escape(
+        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
+    )
+
+
+def _jpeg(image: Image) -> str:
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+
+
+def _png(image: Image) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png(image)).decode()}"
