@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mecli.corpora.loose import SUBJECT_UNKNOWN
 from mecli.doubts import check_rate, doubts
 from mecli.errors import InputError
+from mecli.footage import Stopwatch
 from mecli.landmarks.choose import choose, resolve
 from mecli.preprocess import preprocess
 from mecli.question import Question
@@ -56,15 +57,17 @@ class Judge:
         self.recipe = recipe_of(self.checkpoint, self.question.landmarks)
         self.landmarker = choose(self.recipe.landmarks)
 
-    def judge(self, clip: Clip) -> list[Judged]:
+    def judge(self, clip: Clip, watch: Stopwatch | None = None) -> list[Judged]:
         """Return an answer for each face asked for; what is wrong with `clip` is an answer too."""
+        watch = watch or Stopwatch()
         try:
             if clip.holds_flow:
-                return [self._ask(clip, 0, {})]
-            clip, measured = self._described(clip)
-            first = self._ask(clip, (self.question.face or 1) - 1, measured)
+                return [self._ask(clip, 0, {}, watch)]
+            with watch.stage("decode"):
+                clip, measured = self._described(clip)
+            first = self._ask(clip, (self.question.face or 1) - 1, measured, watch)
             count = int(first.answer.quality["faces"]) if self.question.all_faces else 1
-            return [first, *(self._ask(clip, face, measured) for face in range(1, count))]
+            return [first, *(self._ask(clip, face, measured, watch) for face in range(1, count))]
         except InputError as error:
             failed = Answer(clip.clip_id, clip.location, error=str(error), issues=clip.issues)
             return [Judged(failed)]
@@ -81,9 +84,10 @@ class Judge:
             measured["bits_per_pixel"] = info.bit_rate / (info.fps * info.width * info.height)
         return replace(clip, fps=fps), measured
 
-    def _ask(self, clip: Clip, face: int, measured: dict[str, float]) -> Judged:
-        record = preprocess(clip, self.recipe, self.landmarker, face=face)
-        return Judged(self._answer(record, face, {**record.quality, **measured}), record)
+    def _ask(self, clip: Clip, face: int, measured: dict[str, float], watch: Stopwatch) -> Judged:
+        record = preprocess(clip, self.recipe, self.landmarker, watch, face)
+        with watch.stage("model"):
+            return Judged(self._answer(record, face, {**record.quality, **measured}), record)
 
     def _answer(self, record: ClipRecord, face: int, quality: dict[str, float]) -> Answer:
         shares = scores(self.checkpoint, [record])[0]

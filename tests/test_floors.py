@@ -55,6 +55,7 @@ FLOORS = [
     },
     {"exhibits"},
     {"predict"},
+    {"predictor"},
     {"bench"},
     {"commands"},
     {"cli"},

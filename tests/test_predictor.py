@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from mecli import Answer, Predictor
+from mecli.errors import InputError, MissingDependency
+from mecli.predict import PredictOptions, predict
+from mecli.train import TrainOptions, train
+from mecli.video import read_frames
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(sample_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    options = TrainOptions(caches=(sample_cache,), protocol="all", runs=runs, epochs=2, jobs=0)
+    final = train(options).final
+    assert final
+    return final
+
+
+@pytest.fixture(scope="module")
+def predictor(checkpoint: Path) -> Predictor:
+    return Predictor(checkpoint)
+
+
+def test_an_array_a_path_and_the_verb_are_of_one_mind(
+    predictor: Predictor, checkpoint: Path, sample: Path
+) -> None:
+    path = sample / "clips" / "s01_02.mp4"
+    frames = np.stack([frame.image for frame in read_frames(path)])
+    by_array = predictor(frames, fps=100.0, name="mine")
+    by_path = predictor(path)
+    (by_verb,) = predict([str(path)], PredictOptions(checkpoint=checkpoint, jobs=0))
+    assert isinstance(by_array, Answer)
+    assert (by_array.clip, by_array.source) == ("array/unknown/mine", "(frames in memory)")
+    assert by_array.scores == by_path.scores == by_verb.scores
+    assert (by_array.apex, by_array.offset, by_array.fps) == (by_path.apex, 82, 100.0)
+    assert tuple(by_array.scores) == predictor.classes == ("negative", "positive", "surprise")
+
+
+def test_an_interval_of_an_array_is_kept(predictor: Predictor, sample: Path) -> None:
+    path = sample / "clips" / "s01_02.mp4"
+    frames = np.stack([frame.image for frame in read_frames(path)])
+    answer = predictor(frames, fps=100.0, onset=28, apex=44, offset=59)
+    assert (answer.onset, answer.apex, answer.offset, answer.found) == (28, 44, 59, ())
+    unknown = predictor(frames[28:60])
+    assert unknown.fps is None
+    assert "unknown-frame-rate" in {doubt.reason for doubt in unknown.unsure}
+
+
+def test_what_cannot_be_judged_raises_alone_and_is_told_among_others(
+    predictor: Predictor, sample: Path, tmp_path: Path
+) -> None:
+    empty = np.zeros((5, 64, 64, 3), np.uint8)
+    with pytest.raises(InputError, match="no face found in onset frame 0"):
+        predictor(empty, fps=100.0)
+    (failed,) = predictor.answers(empty, fps=100.0)
+    assert "no face found" in failed.error
+    (tmp_path / "a.mp4").write_bytes((sample / "clips" / "s01_02.mp4").read_bytes())
+    (tmp_path / "b.mp4").write_bytes(b"no video")
+    assert [bool(a.error) for a in predictor.answers(tmp_path)] == [False, True]
+    with pytest.raises(InputError, match=r"2 answers, expected one; call answers\(\)"):
+        predictor(tmp_path)
+    with pytest.raises(InputError, match="onset, apex and offset go with an array"):
+        predictor(tmp_path / "a.mp4", onset=3)
+    with pytest.raises(MissingDependency, match="run `mecli train` first"):
+        Predictor(runs=tmp_path)
+
+
+def test_importing_the_package_loads_nothing_heavy_until_the_predictor_is_asked_for() -> None:
+    code = (
+        "import sys, mecli; assert not {'torch', 'cv2', 'numpy'} & set(sys.modules)\n"
+        "from mecli import Predictor; assert 'torch' in sys.modules\n"
+        "try: mecli.Oracle\n"
+        "except AttributeError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "module 'mecli' has no attribute 'Oracle'\n"
