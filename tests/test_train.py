@@ -16,7 +16,7 @@ from mecli.calibration import fit_temperature
 from mecli.errors import InputError, UnknownName, UsageError
 from mecli.predictions import in_classes, read_predictions
 from mecli.train import TrainOptions, TrainResult, resume, train
-from mecli.training import dataset, engines, folder, stacked
+from mecli.training import dataset, engines, folder
 from mecli.training.checkpoint import load_checkpoint, scores
 from mecli.training.job import FoldTask, Job
 from tests.moving_records import record, records, write_cache
@@ -227,25 +227,6 @@ class TestHonesty:
                 assert float(mine[name]) == pytest.approx(float(theirs[name]), abs=1e-8)
         assert stacked.final
         assert load_checkpoint(stacked.final).classes == ("negative", "positive", "surprise")
-
-    def test_a_gpu_that_is_too_small_gets_fewer_folds_at_once_and_it_is_said(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        room, whole = 3, stacked.fit_folds
-
-        def small_gpu(stages: Any, table: Any, trains: Any, *rest: Any) -> Any:
-            if len(trains) > room:
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            return whole(stages, table, trains, *rest)
-
-        alone = trained(tmp_path, engine="stacked", precision="float64", final=False)
-        monkeypatch.setattr(stacked, "fit_folds", small_gpu)
-        chunks = train(options(tmp_path, engine="stacked", precision="float64", final=False))
-        assert [r["prediction"] for r in rows(chunks)] == [r["prediction"] for r in rows(alone)]
-        assert "4 folds at once need more memory than the GPU has; going on with 2" in caplog.text
-        room = 0
-        with pytest.raises(torch.OutOfMemoryError):
-            train(options(tmp_path, engine="stacked"))
 
 
 class TestErrorsOfFolds:

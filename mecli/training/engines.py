@@ -7,30 +7,18 @@ folder. Nothing travels back, so a killed run keeps every finished fold.
 from __future__ import annotations
 
 import functools
-import logging
-import time
 from typing import TYPE_CHECKING
 
 from mecli import workers
 from mecli.errors import InputError, MecliError, UnknownName
-from mecli.training.fold import check_classes, run_fold, write
-from mecli.training.selection import train_folds
+from mecli.training.fold import run_fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from mecli.training.fit import Course, Fitted, Table
     from mecli.training.job import FoldTask, Job
-    from mecli.training.selection import Trained
 
 ENGINES = ("auto", "pool", "stacked", "sequential")
-
-
-# Folds that are stacked at first; halved where the memory does not hold them.
-_STACK = {"cpu": 16, "cuda": 128}
 
 
 def choose(engine: str) -> str:
@@ -51,7 +39,9 @@ def run(engine: str, job: Job, tasks: Sequence[FoldTask], jobs: int) -> Iterator
     """
     chosen = choose(engine)
     if chosen == "stacked":
-        yield from _run_stacked(job, tasks)
+        from mecli.training.chunks import run_stacked
+
+        yield from run_stacked(job, tasks)
         return
     count = 0 if chosen == "sequential" else jobs
     if count == 0:
@@ -72,43 +62,3 @@ def named_error(job: Job, task: FoldTask, error: BaseException, reason: str) -> 
     if isinstance(error, (MecliError, MemoryError)) or reason == str(error):
         return error
     return InputError(f"{where}: {reason}; go on with --resume {job.run}")
-
-
-def _run_stacked(job: Job, tasks: Sequence[FoldTask]) -> Iterator[FoldTask]:
-    """Train `tasks` of one seed side by side, as many at once as the memory holds."""
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    table = job.table()
-    for task in tasks:
-        check_classes(job, task)
-    waiting, size = sorted(tasks, key=lambda t: t.seed), _STACK[device]
-    while waiting:
-        part = [t for t in waiting[:size] if t.seed == waiting[0].seed]
-        started = time.perf_counter()
-        try:
-            trained = _stack(job, table, part, device)
-        except torch.OutOfMemoryError:
-            if len(part) == 1:
-                raise
-            size = len(part) // 2
-            logging.getLogger(__name__).warning(
-                "%d folds at once need more memory than the GPU has; going on with %d",
-                len(part),
-                size,
-            )
-            continue
-        each = (time.perf_counter() - started) / len(part)
-        for task, result in zip(part, trained, strict=True):
-            write(job, task, table, result, each)
-            yield task
-        waiting = waiting[len(part) :]
-
-
-def _stack(job: Job, table: Table, part: Sequence[FoldTask], device: str) -> list[Trained]:
-    from mecli.training.stacked import fit_folds
-
-    def fit_stacked(trains: Sequence[NDArray[np.int64]], courses: Sequence[Course]) -> list[Fitted]:
-        return fit_folds(job.stages, table, trains, part[0].seed, job.dtype, device, courses)
-
-    return train_folds(job, table, part, fit_stacked)
