@@ -41,7 +41,9 @@ def train(
         typer.Option("--set", "-s", help="A model option as name=value; may be given repeatedly."),
     ] = None,
     engine: Annotated[str, typer.Option(help="auto, pool, stacked or sequential.")] = "auto",
-    precision: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    precision: Annotated[
+        str, typer.Option(help="float32, float64, or bf16 where the processor has it.")
+    ] = "float32",
     selection: Annotated[
         str,
         typer.Option(

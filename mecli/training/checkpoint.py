@@ -17,7 +17,8 @@ from mecli import __version__, files, registry
 from mecli.calibration import TEMPERATURES, tempered
 from mecli.errors import InputError, UnknownName, UsageError
 from mecli.models import options as model_options
-from mecli.training.fit import DTYPES, build, exported, read
+from mecli.training.fit import build, exported, read
+from mecli.training.precision import DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -32,6 +32,13 @@ def choose(engine: str) -> str:
     return engine
 
 
+def device(engine: str) -> str:
+    """Return what `engine` computes on: only stacked folds use a GPU."""
+    import torch
+
+    return "cuda" if choose(engine) == "stacked" and torch.cuda.is_available() else "cpu"
+
+
 def run(engine: str, job: Job, tasks: Sequence[FoldTask], jobs: int) -> Iterator[FoldTask]:
     """Train `tasks`, writing each into the run folder; yield each once it is written.
 

@@ -14,6 +14,7 @@ from mecli.errors import InputError
 from mecli.training import randomness
 from mecli.training.losses import batch_loss, targets, unit_weights
 from mecli.training.optimiser import Adam, FlatWeights
+from mecli.training.precision import products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mecli.models.contract import Network, Recipe, Stage
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +66,8 @@ class Course:
     stops: Mapping[str, int] = field(default_factory=dict)
     """Stage → epochs after which it stops, on the schedule of all its epochs."""
     watch: Watch | None = None
+    bf16: bool = False
+    """Whether products are computed in bfloat16; see `precision`."""
 
 
 FROM_SCRATCH = Course()
@@ -226,7 +227,9 @@ def _train(stage: Stage, network: Network, units: Units, seed: int, course: Cour
             if len(batch.positions) == 0:
                 continue
             values, masks, wanted = batch.inputs(network, flat.values.dtype)
-            loss = step_loss(stage, network, network(values, masks), wanted)
+            with products(course.bf16, "cpu"):
+                scores = network(values, masks).to(wanted.dtype)
+            loss = step_loss(stage, network, scores, wanted)
             flat.gradient.zero_()
             loss.backward()  # type: ignore[no-untyped-call]
             adam.update(flat.values, flat.gradient, epoch * per_epoch + number)

@@ -10,7 +10,8 @@ import numpy as np
 from mecli import registry
 from mecli.models.contract import with_epochs
 from mecli.training import folder, start
-from mecli.training.fit import DTYPES, Course, Table
+from mecli.training.fit import Course, Table
+from mecli.training.precision import BF16, DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,11 +73,10 @@ class Job:
         return start.read_same(self.pretrained, self.model, sha256)
 
     def course(self) -> Course:
-        """Return where the training of every fold starts."""
+        """Return where the training of every fold starts, and how exact it is."""
         checkpoint = self.checkpoint()
-        if checkpoint is None:
-            return Course()
-        return Course(start=start.weights(checkpoint, self.all_stages, self.classes))
+        weights = start.weights(checkpoint, self.all_stages, self.classes) if checkpoint else {}
+        return Course(start=weights, bf16=self.precision == BF16)
 
     def frozen(self) -> tuple[tuple[Network, ...], tuple[int, ...] | None]:
         """Return the networks that are not trained, and the shape of the clips they read."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SELECTIONS = ("last", "inner", "oracle")
-_PRECISIONS = ("float32", "float64")
+_PRECISIONS = ("float32", "float64", "bf16")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ import torch
 from mecli import __version__, registry
 from mecli.errors import InputError, UsageError
 from mecli.models.options import resolve
-from mecli.training import dataset, folder, selection, start
-from mecli.training.fit import DTYPES
+from mecli.training import dataset, engines, folder, precision, selection, start
 from mecli.training.job import FINAL, FoldTask, Job
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ _KEPT = (
     "excluded",
     "folds",
     "model_options",
+    "precision",
     "pretrained",
     "seeds",
     "selection",
@@ -158,7 +158,7 @@ class Plan:
         if not self.options.freeze:
             return values
         stages = model.stages(self.model_options)
-        dtype = DTYPES[self.options.precision]
+        dtype = precision.DTYPES[self.options.precision]
         networks = start.frozen(self.checkpoint, stages, self.data.table.classes, dtype)
         return start.exports(networks, stages, values)
 
@@ -170,6 +170,7 @@ def make(options: TrainOptions) -> Plan:
     """
     model_options, checkpoint = settled(options)
     _check_selection(options, model_options)
+    precision.check(options.precision, engines.device(options.engine))
     data = dataset.read(options.caches, options.labels)
     protocol = registry.load("protocol", options.protocol)
     folds = protocol(data.persons, k=options.k, share=options.share, seed=options.seed)

@@ -56,7 +56,8 @@ def fit_folds(
 ) -> list[Fitted]:
     """Train one fold per entry of `trains` (rows of `table`), all at once with one seed.
 
-    `courses` has one entry per fold, or none; they all start with the same weights.
+    `courses` has one entry per fold, or none; they all start with the same weights
+    and have the same precision.
     Raises `InputError` if a loss leaves the numbers.
     """
     courses = courses or [FROM_SCRATCH] * len(trains)
@@ -71,7 +72,7 @@ def fit_folds(
         units = Units(table, stage, weights, values, device)
         network = build(stage, units.shape, table.n_classes, seed, dtype)
         begin(network, stage, courses[0].start)
-        stack = Stack(network.to(device), len(trains))
+        stack = Stack(network.to(device), len(trains), courses[0].bf16)
         losses = _train(stage, stack, units, seed, courses)
         for fold, (history, course) in enumerate(zip(histories, courses, strict=True)):
             history[stage.name] = losses[: course.stops.get(stage.name), fold].tolist()
@@ -88,12 +89,14 @@ def fit_folds(
 class Stack:
     """The weights of F networks of one shape as (F, P), and how to run them side by side."""
 
-    def __init__(self, network: Network, folds: int) -> None:
+    def __init__(self, network: Network, folds: int, bf16: bool = False) -> None:
         self.network = network
         self.named = [(n, p.shape) for n, p in network.named_parameters()]
         flat = FlatWeights(network)
         self.decays = flat.decays
         self.values = flat.values.detach().expand(folds, -1).clone()
+        # Autocast fails at layer norms under vmap (torch 2.13); so all layers are cast.
+        self.computes = torch.bfloat16 if bf16 else self.values.dtype
 
     def named_weights(self, row: Tensor) -> dict[str, Tensor]:
         """Return one fold's weights (P,) by parameter name."""
@@ -129,10 +132,10 @@ class Stack:
         """
 
         def loss(network: Network, mine: Tensor, want: Tensor) -> Tensor:
-            return step_loss(stage, network, network(mine, masks), want)
+            return step_loss(stage, network, network(mine, masks).to(want.dtype), want)
 
         def of_row(row: Tensor, mine: Tensor, want: Tensor) -> Tensor:
-            result: Tensor = self.call(loss, row, mine, want)
+            result: Tensor = self.call(loss, row.to(self.computes), mine, want)
             return result
 
         each = vmap(grad_and_value(of_row), in_dims=(0, 0 if own else None, 0))
@@ -179,6 +182,8 @@ def _train(
             if len(batch.positions) == 0:
                 continue
             values, masks, wanted = batch.inputs(network, stack.values.dtype)
+            values = values.to(stack.computes)
+            masks = {name: mask.to(stack.computes) for name, mask in masks.items()}
             gradient, loss = stack.step(stage, values, masks, wanted, units.per_fold)
             share = wanted.sum((-1, -2))
             active = (share > 0) & (epoch < stops)
