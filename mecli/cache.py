@@ -346,14 +346,14 @@ class Cache:
             raise InputError(f"{self.path}: clip {clip_id} calls itself {record.clip_id}")
         return record
 
-    def record(self, clip_id: str) -> ClipRecord:
-        """Return the whole record of `clip_id`; flow comes as float32 pixels."""
+    def record(self, clip_id: str, names: Iterable[str] = ARRAYS) -> ClipRecord:
+        """Return the record of `clip_id` with its arrays `names`; flow is in float32 pixels."""
         record = self.summary(clip_id)
         if not record.ok:
             return record
         with _telling_damage(self.path):
             group = self._group(clip_id)
-            arrays: dict[str, Any] = {n: self._array(group, n, clip_id) for n in ARRAYS}
+            arrays: dict[str, Any] = {n: self._array(group, n, clip_id) for n in names}
         return replace(record, **arrays)
 
     def records(self, clip_ids: Iterable[str] | None = None) -> Iterator[ClipRecord]:

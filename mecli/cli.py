@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from mecli import __version__, terminal
 from mecli.commands import (
+    audit,
     bench,
     caches,
     check,
@@ -80,6 +81,7 @@ app.command()(extract.extract)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
+app.command()(audit.audit)
 app.command()(check.check)
 app.command()(preview.preview)
 app.command()(caches.info)

@@ -39,10 +39,12 @@ FLOORS = [
         "recipe",
     },
     {"report", "training", "preprocess", "terminal"},
+    {"leaks"},
     {
         "extract",
         "train",
         "evaluate",
+        "audit",
         "judging",
         "synth",
         "check",

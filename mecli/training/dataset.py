@@ -11,6 +11,7 @@ import numpy as np
 from mecli.cache import open_cache
 from mecli.errors import InputError
 from mecli.labels import Annotation, apply_scheme
+from mecli.records import ARRAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -96,7 +97,7 @@ def features(dataset: Dataset, model: Any, options: Any) -> Iterator[NDArray[np.
     Raises `InputError` for NaN and for clips whose features differ in shape.
     """
     shape: tuple[int, ...] | None = None
-    for record in _records(dataset):
+    for record in records(dataset):
         values = _features(record, model, options)
         shape = shape or values.shape
         if values.shape != shape:
@@ -119,10 +120,10 @@ def _features(record: ClipRecord, model: Any, options: Any) -> NDArray[np.generi
     return values
 
 
-def _records(dataset: Dataset) -> Iterator[ClipRecord]:
-    """Yield whole records in the order of clip ids, each cache opened once."""
+def records(dataset: Dataset, arrays: Sequence[str] = ARRAYS) -> Iterator[ClipRecord]:
+    """Yield records with some of their `arrays` by clip id, each cache opened once."""
     with ExitStack() as stack:
         paths = sorted(set(dataset.cache_of.values()))
         caches = {path: stack.enter_context(open_cache(path)) for path in paths}
         for clip in dataset.clip_ids:
-            yield caches[dataset.cache_of[clip]].record(clip)
+            yield caches[dataset.cache_of[clip]].record(clip, arrays)
