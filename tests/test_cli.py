@@ -15,8 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from mecli import __version__, cli
+from mecli.audit import AuditOptions
 from mecli.bench.extract import BenchExtractOptions
 from mecli.check import CheckOptions
+from mecli.commands.audit import audit
 from mecli.commands.bench import bench_extract
 from mecli.commands.caches import info, merge, verify
 from mecli.commands.check import check
@@ -67,6 +69,7 @@ def run(*arguments: str, **environment: str) -> Any:
         (predict, PredictOptions),
         (bench_extract, BenchExtractOptions),
         (synth, SynthOptions),
+        (audit, AuditOptions),
         (check, CheckOptions),
         (verify, VerifyOptions),
         (preview, PreviewOptions),
@@ -102,6 +105,7 @@ def test_every_flag_has_help_and_every_command_an_example() -> None:
         train,
         evaluate,
         predict,
+        audit,
         bench_extract,
         check,
         info,
