@@ -23,7 +23,14 @@ class Formula:
     cached: float | str | None
 
 
-Cell = str | float | None | Formula
+@dataclass(frozen=True)
+class Dated:
+    """A number that is formatted as a date, as typing or pasting beside dates leaves it."""
+
+    number: float
+
+
+Cell = str | float | None | Formula | Dated
 
 
 def write_xlsx(
@@ -48,7 +55,7 @@ def write_xlsx(
             f'ContentType="{kinds}.worksheet+xml"/>'
             for n in numbers
         )
-        + "</Types>",
+        + f'<Override PartName="/xl/styles.xml" ContentType="{kinds}.styles+xml"/></Types>',
         "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
         f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
@@ -57,12 +64,14 @@ def write_xlsx(
             for n, name in zip(numbers, sheets, strict=True)
         )
         + "</sheets></workbook>",
+        "xl/styles.xml": f'<styleSheet xmlns="{main}"><cellXfs count="2"><xf numFmtId="0"/>'
+        '<xf numFmtId="14"/></cellXfs></styleSheet>',
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships">'
         + "".join(
             f'<Relationship Id="r{n}" Type="{office}/worksheet" Target="worksheets/sheet{n}.xml"/>'
             for n in numbers
         )
-        + "</Relationships>",
+        + f'<Relationship Id="s" Type="{office}/styles" Target="styles.xml"/></Relationships>',
     }
     for n, (name, rows) in enumerate(sheets.items(), start=1):
         merges = "".join(f'<mergeCell ref="{ref}"/>' for ref in (merged or {}).get(name, ()))
@@ -100,6 +109,8 @@ def _cell_xml(ref: str, cell: Cell) -> str:
         value = "" if cell.cached is None else f"<v>{escape(str(cell.cached))}</v>"
         kind = ' t="str"' if isinstance(cell.cached, str) else ""
         return f'<c r="{ref}"{kind}><f>{escape(cell.text)}</f>{value}</c>'
+    if isinstance(cell, Dated):
+        return f'<c r="{ref}" s="1"><v>{cell.number}</v></c>'
     if cell is None:
         return f'<c r="{ref}"/>'
     if isinstance(cell, str):

@@ -7,20 +7,21 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from mecli.clips import Clip, check_part
 from mecli.corpora.action_units import parse_action_units
 from mecli.corpora.corrections import CORRECTIONS
-from mecli.corpora.frames import Disk, Numbered, last_integer, natural_key
+from mecli.corpora.frames import Disk, Numbered
 from mecli.corpora.moments import MOMENTS, place_moments, positive
 from mecli.corpora.reading import Reading
+from mecli.corpora.screening import no_clip, renamed_sheets, sheet_order, sheets_below
 from mecli.corpora.sheets import (
-    SHEET_SUFFIXES,
     Row,
     Sheet,
     Table,
-    find_table,
+    find_tables,
     frame_number,
     normalise,
     plain,
@@ -73,7 +74,7 @@ class SheetReader(ABC, Generic[Place]):
     required: ClassVar[tuple[str, ...]] = ("subject", "name", "onset", "offset", "emotion")
     label_fields: ClassVar[tuple[str, ...]] = ("emotion", "objective", "aus")
     sheets_add_up: ClassVar[bool] = False
-    """Whether several sheets are parts of one annotation; otherwise the first is read."""
+    """Whether several tables are parts of one annotation; otherwise the first is read."""
     oldest_sheet_first: ClassVar[bool] = False
     """Whether of several versions of the sheet the first one counts, not the latest."""
     key_has_onset: ClassVar[bool] = False
@@ -108,26 +109,8 @@ class SheetReader(ABC, Generic[Place]):
 
     def sheets(self, disk: Disk, root: Path) -> list[Path]:
         """Return the sheets whose file name is this corpus's, the one to read first."""
-        found = [
-            path
-            for folder in disk.walk(root, 2)
-            for path in disk.listing(folder).others
-            if path.suffix.casefold() in SHEET_SUFFIXES and self.is_sheet_name(path.stem)
-        ]
-        return sorted(found, key=self._sheet_order)
-
-    def _sheet_order(self, path: Path) -> tuple[object, ...]:
-        """Sort key of sheets: the least nested, then by name, the latest version first."""
-        version = last_integer(path.name) or 0
-        name = path.stem.removesuffix(str(version))
-        suffix = SHEET_SUFFIXES.index(path.suffix.casefold())
-        return (
-            len(path.parts),
-            natural_key(name),
-            version if self.oldest_sheet_first else -version,
-            suffix,
-            str(path),
-        )
+        found = [p for p in sheets_below(disk, root, 2) if self.is_sheet_name(p.stem)]
+        return sorted(found, key=partial(sheet_order, oldest_first=self.oldest_sheet_first))
 
     def is_sheet_name(self, stem: str) -> bool:
         """Whether a file name is that of this corpus's sheet."""
@@ -140,13 +123,20 @@ class SheetReader(ABC, Generic[Place]):
     def inspect(self, root: Path, sheet: Path | None = None, disk: Disk | None = None) -> Reading:
         """Read the corpus below `root` and say what belongs to no single clip."""
         disk = disk or Disk()
-        tables, others = self._tables(disk, root, sheet)
-        entries = [e for t in tables for row in t.rows for e in self.entries(row)]
+        tables, notes = self._tables(disk, root, sheet)
+        entries = []
+        for table in tables:
+            for row in table.rows:
+                if why := no_clip(row, self.columns["name"]):
+                    where = f"row {row.number} of {table.sheet.path.name}"
+                    notes.append(f"{where} was not read: {why}")
+                else:
+                    entries += self.entries(row)
         self.prepare(disk, root, tables[0], entries)
         place = self.locate(disk, root)
         clips = [self._clip(disk, place, entry) for entry in self._keyed(entries)]
-        notes = [f"{p.name} was not read: {tables[0].sheet.path.name} was" for p in others]
         notes += [] if place is None else self.leftovers(disk, place, entries)
+        notes += disk.closed.values()
         return Reading(
             corpus=self.name,
             root=root,
@@ -167,32 +157,38 @@ class SheetReader(ABC, Generic[Place]):
         """Return what is on disk but in no row."""
         return []
 
-    def _tables(self, disk: Disk, root: Path, sheet: Path | None) -> tuple[list[Table], list[Path]]:
+    def _tables(self, disk: Disk, root: Path, sheet: Path | None) -> tuple[list[Table], list[str]]:
+        """Return the tables to read and what is said about those that were not."""
         candidates = [sheet] if sheet else self.sheets(disk, root)
+        candidates = candidates or renamed_sheets(disk, root, self.tables)
         if not candidates:
             raise InputError(
                 f"{root}: no annotation sheet of {self.title} found, expected "
                 f"{self.sheet_name}; put it beside the frames"
             )
-        found = []
+        found: list[Table] = []
+        unread, notes = [], []
         for path in candidates:
-            table = self.table(read_sheets(path))
-            if table is not None:
-                found.append(table)
-                if not self.sheets_add_up:
-                    break
+            tables = self.tables(read_sheets(path)) if self.sheets_add_up or not found else []
+            found += tables if self.sheets_add_up else tables[:1]
+            unread += [] if tables else [path.name]
+            notes += [
+                f"sheet '{t.sheet.name}' of {path.name} was not read: '{tables[0].sheet.name}' "
+                "has the same columns and was"
+                for t in ([] if self.sheets_add_up else tables[1:])
+            ]
         if found:
-            read = {t.sheet.path for t in found}
-            return found, [p for p in candidates if p not in read]
+            first = found[0].sheet.path.name
+            return found, [*(f"{name} was not read: {first} was" for name in unread), *notes]
         names = ", ".join(p.name for p in candidates)
         raise InputError(
             f"{root}: no header of {self.title} in {names}, expected columns "
             f"{', '.join(self.columns[f][0] for f in self.required)}"
         )
 
-    def table(self, sheets: list[Sheet]) -> Table | None:
-        """Return the annotated rows of a workbook, None if it has no such table."""
-        return find_table(sheets, self.columns, self.required)
+    def tables(self, sheets: list[Sheet]) -> list[Table]:
+        """Return the annotated tables of a workbook, the first being the one that counts."""
+        return list(find_tables(sheets, self.columns, self.required))
 
     def subject(self, text: str) -> str:
         """Return the subject's name in clip ids, as the frame folders have it."""
@@ -207,8 +203,8 @@ class SheetReader(ABC, Generic[Place]):
         return plain(text).casefold()
 
     def entries(self, row: Row) -> list[Entry]:
-        """Return what a row annotates: one clip, none for rows without a name."""
-        return [self.entry(row)] if row["name"] else []
+        """Return what a row annotates: one clip, or two."""
+        return [self.entry(row)]
 
     def entry(self, row: Row) -> Entry:
         """Return a row as an entry."""

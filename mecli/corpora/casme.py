@@ -23,6 +23,7 @@ class Casme(IndexedReader):
     fps = 60.0
     sheet_name = "CASME.xlsx"
     sheet_pattern = r"^casme1?(?![23]|ii|sq)(?:database|coding|code|label|annotation|sheet|v\d|$)"
+    sheets_add_up = True
     layout = r"/sub\d+/([^/]+)/\1-\d+\.\w+$"
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "subject": ("Subject",),
@@ -31,7 +32,7 @@ class Casme(IndexedReader):
         "apex": ("ApexF1", "ApexF", "ApexFrame"),
         "apex2": ("ApexF2",),
         "offset": ("OffsetF", "OffsetFrame", "Offset"),
-        "aus": ("AU", "AUs", "Action Units"),
+        "aus": ("AU", "AUs", "Action Units", "Action Unit"),
         "emotion": ("Emotion", "Estimated Emotion"),
     }
 

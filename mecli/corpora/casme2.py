@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mecli.corpora.annotation import Entry, SheetReader
 from mecli.corpora.frames import Disk, Numbered
+from mecli.corpora.indexed import pad
 from mecli.corpora.sheets import Row, Table, find_table, normalise, read_sheets
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class Casme2(SheetReader[Form]):
     licence = "granted by the Institute of Psychology, Chinese Academy of Sciences; no sharing"
     fps = 200.0
     sheet_name = "CASME2-coding-20140508.xlsx or CASME2-coding-20190701.xlsx"
-    sheet_pattern = r"^(?!.*(?:final|blink)).*casme(?:2|ii).*(?:coding|label|objective|annotation)"
+    sheet_pattern = (
+        r"^(?!.*(?:final|blink)).*casme(?:2|ii)(?:$|.*(?:coding|label|objective|annotation))"
+    )
     oldest_sheet_first = True
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "subject": ("Subject",),
@@ -50,15 +53,14 @@ class Casme2(SheetReader[Form]):
         "onset": ("OnsetFrame", "Onset"),
         "apex": ("ApexFrame", "Apex"),
         "offset": ("OffsetFrame", "Offset"),
-        "aus": ("Action Units", "AU", "AUs"),
+        "aus": ("Action Units", "Action Unit", "AU", "AUs"),
         "emotion": ("Estimated Emotion", "Emotion"),
         "objective": ("Objective Classes", "Objective Class"),
     }
 
     def subject(self, text: str) -> str:
         """Return ``sub01`` for '01', '1' or 'sub01'."""
-        digits = re.sub(r"\D", "", text)
-        return f"sub{int(digits):02d}" if digits else text
+        return pad(text, "sub", 2)
 
     def prepare(self, disk: Disk, root: Path, table: Table, entries: list[Entry]) -> None:
         """Add objective classes from another sheet where this one has none."""

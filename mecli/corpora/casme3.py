@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mecli.corpora.frames import Disk
 from mecli.corpora.indexed import ClipIndex, IndexedReader, pad
+from mecli.corpora.screening import renamed_sheets
 from mecli.corpora.sheets import read_sheets
 from mecli.errors import InputError
 
@@ -47,7 +48,7 @@ class PartA(IndexedReader):
         "onset": ("Onset",),
         "apex": ("Apex",),
         "offset": ("Offset",),
-        "aus": ("AU", "Action Units", "AUs"),
+        "aus": ("AU", "Action Units", "Action Unit", "AUs"),
         "objective": ("Objective class", "Objective Classes"),
         "emotion": ("emotion", "Estimated Emotion"),
     }
@@ -134,9 +135,10 @@ class Casme3:
         """Read the parts whose sheets are below `root`, or the one that `sheet` annotates."""
         disk = disk or Disk()
         if sheet is not None:
-            fitting = [p for p in self.parts if p.table(read_sheets(sheet)) is not None]
+            fitting = [p for p in self.parts if p.tables(read_sheets(sheet))]
         else:
             fitting = [p for p in self.parts if p.has_sheet(disk, root)]
+            fitting = fitting or [p for p in self.parts if renamed_sheets(disk, root, p.tables)][:1]
         readings = [part.inspect(root, sheet, disk) for part in fitting[: 1 if sheet else 2]]
         if not readings:
             raise InputError(

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mecli.corpora.annotation import Entry
+    from mecli.corpora.frames import Disk, Numbered
+    from mecli.corpora.indexed import ClipIndex
 
 _FIELDS = ("subject", "name", "onset", "apex", "offset", "aus", "emotion", "type", "self_report")
 
@@ -41,17 +43,17 @@ class CasmeSquared(IndexedReader):
         self.people: dict[str, str] = {}
         self.videos: dict[str, str] = {}
 
-    def table(self, sheets: list[Sheet]) -> Table | None:
+    def tables(self, sheets: list[Sheet]) -> list[Table]:
         """Return the rows of the first sheet of intervals and learn the names from the others."""
         tables = [positional_table(sheet, _FIELDS) for sheet in sheets]
         found = next((t for t in tables if any(map(_is_interval, t.rows))), None)
         if found is None:
-            return None
+            return []
         for sheet in sheets:
             if sheet is not found.sheet:
                 self._learn(sheet)
         rows = tuple(row for row in found.rows if row["subject"].casefold() != "subject")
-        return Table(found.sheet, found.fields, rows)
+        return [Table(found.sheet, found.fields, rows)]
 
     def _learn(self, sheet: Sheet) -> None:
         """Take (·, s15, 1) as a person and (0101, disgust1, ·) as a video."""
@@ -74,10 +76,16 @@ class CasmeSquared(IndexedReader):
     def parts(self, entry: Entry) -> tuple[str, ...]:
         """Return the folder of the recording that the interval lies in."""
         video = plain(entry.cells["name"]).casefold()
-        code = self.videos.get(video) or self.videos.get(video.rsplit("_", 1)[0])
+        code = self.videos.get(video) or self.videos.get(video.split("_")[0])
         if code is None:
             entry.issues.append(f"video '{entry.cells['name']}' is in no naming sheet")
         return (f"{entry.subject.lstrip('s').zfill(2)}_{code}",)
+
+    def frames_of(self, disk: Disk, place: ClipIndex, entry: Entry) -> Numbered | None:
+        """Return the frames of the recording, else of the clip cut out of it, as ``anger1_1``."""
+        found = super().frames_of(disk, place, entry)
+        cut = None if found else place.find(entry.subject, entry.cells["name"])
+        return disk.numbered(cut) if cut else found
 
     def entry(self, row: Row) -> Entry:
         """Return a row as an entry, the apex standing in for an unknown offset."""

@@ -29,5 +29,5 @@ class Dfme(IndexedReader):
         "offset": ("OffsetFrame", "Offset"),
         "emotion": ("Emotion", "Estimated Emotion"),
         "fps": ("Fps", "Frame rate"),
-        "aus": ("AU", "AUs", "Action Units"),
+        "aus": ("AU", "AUs", "Action Units", "Action Unit"),
     }

@@ -69,6 +69,8 @@ class Disk:
     def __init__(self) -> None:
         self._seen: dict[Path, Listing] = {}
         self._orders: dict[Path, Order] = {}
+        self.closed: dict[Path, str] = {}
+        """Folder inside a source that cannot be listed → why, as `walk` met them."""
 
     def listing(self, folder: Path) -> Listing:
         """Return what `folder` holds; `InputError` if it cannot be listed."""
@@ -120,12 +122,23 @@ class Disk:
         return folder
 
     def walk(self, root: Path, depth: int) -> Iterable[Path]:
-        """Yield `root` and its folders down to `depth`, breadth first."""
+        """Yield `root` and its folders down to `depth`, breadth first.
+
+        Folders inside that cannot be listed are left out and kept in `closed`.
+        """
         level = [root]
+        self.listing(root)
         yield from level
         for _ in range(depth):
-            level = [f for p in level for f in self.folders(p)]
+            level = [f for p in level for f in self.folders(p) if self._opens(f)]
             yield from level
+
+    def _opens(self, folder: Path) -> bool:
+        try:
+            self.listing(folder)
+        except InputError as error:
+            self.closed[folder] = str(error)
+        return folder not in self.closed
 
 
 def _list(folder: Path) -> Listing:

@@ -33,7 +33,7 @@ class Mmew(IndexedReader):
         "onset": ("OnsetFrame", "Onset"),
         "apex": ("ApexFrame", "Apex"),
         "offset": ("OffsetFrame", "Offset"),
-        "aus": ("Action Units", "AU", "AUs"),
+        "aus": ("Action Units", "Action Unit", "AU", "AUs"),
         "emotion": ("Estimated Emotion", "Emotion"),
         "remarks": ("remarks",),
     }

@@ -28,7 +28,7 @@ class Samm(IndexedReader):
         "onset": ("Onset Frame", "Onset"),
         "apex": ("Apex Frame", "Apex"),
         "offset": ("Offset Frame", "Offset"),
-        "aus": ("Action Units", "AUs"),
+        "aus": ("Action Units", "Action Unit", "AUs"),
         "emotion": ("Estimated Emotion", "Emotion"),
         "objective": ("Objective Classes", "Objective Class"),
     }

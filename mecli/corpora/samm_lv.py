@@ -33,7 +33,7 @@ class SammLv(IndexedReader):
     doi = "10.1109/FG47880.2020.00029"
     licence = "granted by Manchester Metropolitan University for research; no sharing"
     fps = 200.0
-    sheet_name = "SAMM_LongVideos_V2_Release.xlsx"
+    sheet_name = "SAMM_LongVideos_V3_Release.xlsx"
     sheet_pattern = r"samm.*long"
     layout = r"/(\d{3})_\d+/\1_\d+_\d+\.\w+$"
     required = ("subject", "name", "onset", "offset", "type")
@@ -46,7 +46,7 @@ class SammLv(IndexedReader):
         "apex": ("Apex", "Apex Frame"),
         "offset": ("Offset", "Offset Frame"),
         "type": ("Type", "Micro"),
-        "aus": ("Action Units", "AUs"),
+        "aus": ("Action Units", "Action Unit", "AUs"),
     }
 
     def subject(self, text: str) -> str:

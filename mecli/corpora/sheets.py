@@ -12,6 +12,7 @@ import unicodedata
 import zipfile
 import zlib
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from mecli.errors import InputError
@@ -239,13 +240,22 @@ def find_table(
 
     `columns` gives per field the header words it goes by, the preferred first.
     """
+    return next(find_tables(sheets, columns, required), None)
+
+
+def find_tables(
+    sheets: Iterable[Sheet],
+    columns: Mapping[str, Sequence[str]],
+    required: Iterable[str],
+) -> Iterator[Table]:
+    """Yield the same of every sheet that has such a header."""
     wanted = set(required)
     for sheet in sheets:
         for index, header in enumerate(sheet.rows[:_HEADER_SEARCH_ROWS]):
             found = _match_header(header, columns)
             if wanted <= found.keys():
-                return Table(sheet, tuple(found), tuple(_rows(sheet, found, index + 1)))
-    return None
+                yield Table(sheet, tuple(found), tuple(_rows(sheet, found, index + 1)))
+                break
 
 
 def _match_header(header: Sequence[str], columns: Mapping[str, Sequence[str]]) -> dict[str, int]:
@@ -273,6 +283,9 @@ def _rows(sheet: Sheet, found: Mapping[str, int], first: int) -> Iterator[Row]:
 
 _UNKNOWN = frozenset({"", "/", "?", "-", "--", "nan", "na", "n/a", "none", "null", "unknown"})
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,2})?", re.IGNORECASE)
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?: 00:00:00)?")
+_DATES_OF_TODAY = range(32874, 51136)  # 1990 to 2039: a date somebody meant, no frame number
+_DAY_0 = date(1899, 12, 30)  # of the serial dates of spreadsheets, from March 1900 on
 
 
 def frame_number(text: str, *, zero_is_unknown: bool = True) -> tuple[float | None, str]:
@@ -280,6 +293,11 @@ def frame_number(text: str, *, zero_is_unknown: bool = True) -> tuple[float | No
     word = plain(text).casefold()
     if word in _UNKNOWN:
         return None, f"unknown ('{word}')" if word else "unknown (empty cell)"
+    if found := _DATE.fullmatch(word):
+        serial = (date.fromisoformat(found[1]) - _DAY_0).days
+        serial -= serial <= 60  # they count a 29 February 1900, which was none
+        if serial not in _DATES_OF_TODAY:
+            return float(serial), f"is formatted as the date {found[1]}, taken as {serial}"
     if not _NUMBER.fullmatch(word) or abs(float(word)) >= 1e12:
         return None, f"is '{plain(text)[:40]}', expected a frame number"
     number = float(word)

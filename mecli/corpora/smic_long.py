@@ -62,7 +62,7 @@ class SmicLong(IndexedReader):
     def entries(self, row: Row) -> list[Entry]:
         """Return one entry, two where the row annotates a second expression."""
         found = super().entries(row)
-        if found and frame_number(row["onset2"])[0] is not None:
+        if frame_number(row["onset2"])[0] is not None:
             second = {**row.cells, "onset": row["onset2"], "offset": row["offset2"]}
             second.pop("apex", None)  # it is the first expression's
             found += super().entries(Row(row.number, second))

@@ -20,8 +20,10 @@ _CLASS_OF = {
     "disgust": "negative",
     "fear": "negative",
     "sadness": "negative",
+    "sad": "negative",
     "negative": "negative",
     "happiness": "positive",
+    "happy": "positive",
     "positive": "positive",
     "surprise": "surprise",
 }
