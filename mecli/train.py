@@ -107,15 +107,19 @@ def train_each(
 def resume(run: Path, progress: Progress | None = None, jobs: int | None = None) -> TrainResult:
     """Go on with the run in folder `run`; finished folds are not repeated.
 
-    Raises `InputError` if the folder is no run, or if caches, folds or defaults of the
-    model are no longer what they were when the run was started.
+    A run that was killed before it described itself starts from its options. Raises
+    `InputError` if the folder is no run, or if caches, folds or defaults of the model are
+    no longer what they were when the run was started.
     """
     from mecli.training import folder, plan
 
-    folder.read_run(run)
+    begun = folder.is_begun(run)
     options = read_options(run / folder.OPTIONS)
     made = plan.make(options if jobs is None else replace(options, jobs=jobs))
-    made.check_same(run)
+    if begun:
+        made.check_same(run)
+    else:
+        files.write_json(run / folder.RUN, made.description())
     return _train(made, run, progress)
 
 
@@ -160,7 +164,7 @@ def _finish(plan: Plan, job: Job, final: Path | None) -> TrainResult:
         clips=len(plan.data.clips),
         folds=sum(bool(f.test) for f in plan.folds),
         excluded=plan.data.excluded,
-        warnings=standing.warnings(job, results),
+        warnings=(*plan.warnings(), *standing.warnings(job, results)),
         selection=job.selection,
         standing=standing.standing(job, results),
         epochs_chosen=chosen,

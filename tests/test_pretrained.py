@@ -215,6 +215,18 @@ class TestRefused:
             start.read_same(path, "cnn-lstm", "0" * 64)
 
 
+def test_clips_that_were_extracted_otherwise_are_pointed_out(folders: Path, tmp_path: Path) -> None:
+    known = load_checkpoint(folders / "roi-flow-lstm.safetensors")
+    path = tmp_path / "other.safetensors"
+    caches = [{"options": {"steps": 16, "flow": "dis"}}]
+    save_checkpoint(path, replace(known, description={**known.description, "caches": caches}))
+    result = begun(folders, tmp_path, "roi-flow-lstm", pretrained=str(path), epochs=1)
+    assert result.warnings == (
+        f"{path} was trained on clips extracted with flow dis, these have None",
+        f"{path} was trained on clips extracted with steps 16, these have None",
+    )
+
+
 def test_the_command_takes_a_checkpoint(folders: Path, tmp_path: Path) -> None:
     chosen = ["train", "-c", str(folders / "c.h5"), "--model", "cnn-lstm", "-j", "0", "--json"]
     begin = ["--pretrained", str(folders / "cnn-lstm.safetensors"), "--freeze", "--epochs", "1"]

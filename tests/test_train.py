@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -296,7 +301,11 @@ class TestResume:
 
     @pytest.mark.parametrize(
         ("text", "said"),
-        [("{", "cannot be read as JSON"), ("{}", "not a fold's result")],
+        [
+            ("{", "damaged or not a fold's result; remove it and resume"),
+            ("{}", "not a fold's result"),
+            ('{"format": 1, "scores": null}', "not a fold's result"),
+        ],
     )
     def test_a_half_written_fold_is_named(self, tmp_path: Path, text: str, said: str) -> None:
         result = trained(tmp_path)
@@ -311,9 +320,26 @@ class TestResume:
         with pytest.raises(InputError, match="another version"):
             resume(result.run)
 
+    def test_a_run_killed_before_it_described_itself_goes_on(self, tmp_path: Path) -> None:
+        result = trained(tmp_path, final=False)
+        before = rows(result)
+        shutil.rmtree(result.run / "folds")
+        for name in ("run.json", "predictions.csv"):
+            (result.run / name).unlink()
+        assert rows(resume(result.run)) == before
+        assert folder.read_run(result.run)["status"] == "complete"
+
+    def test_folds_without_a_description_are_refused(self, tmp_path: Path) -> None:
+        result = trained(tmp_path, final=False)
+        (result.run / "run.json").unlink()
+        with pytest.raises(InputError, match=r"holds no run\.json"):
+            resume(result.run)
+
     def test_a_folder_that_is_no_run_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no such run folder"):
             resume(tmp_path / "nothing")
+        with pytest.raises(InputError, match=r"holds no run\.json"):
+            resume(tmp_path)
         files.write_json(tmp_path / "run.json", {"format": 7})
         with pytest.raises(InputError, match="not the description of a run"):
             resume(tmp_path)
@@ -346,6 +372,12 @@ class TestBadInput:
         made = [record("s0", "a", 0), record("s0", "b", 1), record("s1", "a", 0)]
         with pytest.raises(InputError, match=r"fold made/s0 \(seed 0\): .*one class \(negative\)"):
             trained(tmp_path, made)
+
+    def test_a_subject_with_one_clip_is_a_fold_like_any(self, tmp_path: Path) -> None:
+        made = [*records(4), record("s9", "c0", 1)]
+        for selection in ("last", "inner"):
+            result = trained(tmp_path / selection, made, selection=selection, final=False)
+            assert [r["clip"] for r in rows(result) if r["fold"] == "made/s9"] == ["made/s9/c0"]
 
     def test_one_subject_cannot_be_left_out(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"1 subject.*expected at least 2"):
@@ -424,13 +456,36 @@ class TestBadInput:
             TrainOptions.from_json(document, Path("options.json"))
 
 
-def test_an_interrupt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    cache = tmp_path / "c.h5"
-    write_cache(cache, records())
-    monkeypatch.setattr("mecli.train._work", interrupted)
-    options = TrainOptions(caches=(cache,), runs=tmp_path / "runs", jobs=0)
-    with pytest.raises(KeyboardInterrupt, match=r"mecli train --resume .*-roi-flow-lstm-loso"):
-        train(options)
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, kill: signal.Signals) -> None:
+    write_cache(tmp_path / "c.h5", records())
+    mecli = [sys.executable, "-m", "mecli", "train"]
+    chosen = ["-c", "c.h5", "--set", "steps=2", "--set", "dense=16", "--epochs", "60"]
+    process = subprocess.Popen(
+        [*mecli, *chosen, "--engine", "pool", "-j", "1", "--no-final"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        while not list(tmp_path.glob("runs/*/folds/0/*.json")):
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.02)
+        process.send_signal(kill)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    (run,) = (tmp_path / "runs").iterdir()
+    done = {p.name: p.stat().st_mtime_ns for p in run.glob("folds/0/*.json")}
+    assert 0 < len(done) < 4
+    assert not (run / "predictions.csv").exists()
+    if kill == signal.SIGINT:
+        assert process.returncode == 130
+        assert said.splitlines()[-1].endswith(f"go on with `mecli train --resume runs/{run.name}`")
+    again = subprocess.run(
+        [*mecli, "--resume", str(run), "--json"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["folds"] == 4
+    assert all((run / "folds" / "0" / n).stat().st_mtime_ns == t for n, t in done.items())
+    assert len((run / "predictions.csv").read_text().splitlines()) == 13

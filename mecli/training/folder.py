@@ -104,8 +104,8 @@ def read_fold(run: Path, seed: int, number: int) -> FoldResult | None:
     path = fold_path(run, seed, number)
     if not path.exists():
         return None
-    document = files.read_json(path)
     try:
+        document = files.read_json(path)
         version = document.pop("format")
         leaked = document.pop("leaked", None)
         result = FoldResult(
@@ -116,7 +116,7 @@ def read_fold(run: Path, seed: int, number: int) -> FoldResult | None:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: not a fold's result; remove it to train this fold anew"
+            f"{path}: damaged or not a fold's result; remove it and resume to train it anew"
         ) from error
     if version != FORMAT:
         raise InputError(f"{path}: written by another version; start a new run")
@@ -200,6 +200,21 @@ def _write_table(
         known = [clip, subject, corpus, label, prediction, seed, fold, *marks.values()]
         table.writerow([*known, *numbers])
     files.write_text(path, text.getvalue())
+
+
+def is_begun(run: Path) -> bool:
+    """Whether folder `run` has its description; `InputError` if it is no run at all.
+
+    Without one nothing can be trained yet: the description comes before the first fold.
+    """
+    if not run.is_dir():
+        raise InputError(f"{run}: no such run folder")
+    if (run / RUN).exists():
+        read_run(run)
+        return True
+    if not (run / OPTIONS).exists() or (run / "folds").exists():
+        raise InputError(f"{run}: holds no {RUN}, so it is no run that can go on")
+    return False
 
 
 def read_run(run: Path) -> dict[str, Any]:

@@ -72,6 +72,7 @@ class Plan:
             "seeds": self.seeds,
             "selection": options.selection,
             "precision": options.precision,
+            "engine": engines.choose(options.engine),
             "caches": list(data.fingerprints),
             "folds": [
                 {"name": f.name, "train_clips": len(f.train), "test": list(f.test)}
@@ -95,6 +96,19 @@ class Plan:
             "subjects": len(start.persons_of(self.checkpoint)),
             "frozen": self.options.freeze,
         }
+
+    def warnings(self) -> list[str]:
+        """Say how clips of the checkpoint were extracted otherwise than these."""
+        if self.checkpoint is None:
+            return []
+        caches = self.checkpoint.description.get("caches") or [{}]
+        theirs, ours = caches[0].get("options", {}), self.data.fingerprints[0]["options"]
+        return [
+            f"{self.options.pretrained} was trained on clips extracted with {name} "
+            f"{theirs.get(name)}, these have {ours.get(name)}"
+            for name in sorted({*theirs, *ours})
+            if theirs.get(name) != ours.get(name)
+        ]
 
     def check_same(self, run: Path) -> None:
         """Raise `InputError` if the run in folder `run` was started with another plan."""
