@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from mecli import __version__, cli
 from mecli.audit import AuditOptions
 from mecli.bench.extract import BenchExtractOptions
+from mecli.bench.predict import BenchPredictOptions
 from mecli.check import CheckOptions
 from mecli.commands.audit import audit
-from mecli.commands.bench import bench_extract
+from mecli.commands.bench import bench_extract, bench_predict
 from mecli.commands.caches import info, merge, verify
 from mecli.commands.check import check
 from mecli.commands.evaluate import evaluate
@@ -68,6 +69,7 @@ def run(*arguments: str, **environment: str) -> Any:
         (evaluate, EvaluateOptions),
         (predict, PredictOptions),
         (bench_extract, BenchExtractOptions),
+        (bench_predict, BenchPredictOptions),
         (synth, SynthOptions),
         (audit, AuditOptions),
         (check, CheckOptions),
@@ -107,6 +109,7 @@ def test_every_flag_has_help_and_every_command_an_example() -> None:
         predict,
         audit,
         bench_extract,
+        bench_predict,
         check,
         info,
         verify,

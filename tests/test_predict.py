@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mecli import cli
+from mecli.bench.predict import BenchPredictOptions, bench_predict
 from mecli.clips import Clip
 from mecli.errors import InputError, MissingDependency, UnknownName, UsageError
 from mecli.exhibits import write_film
@@ -250,6 +251,20 @@ def test_the_command_prints_a_table_or_json_lines(run: TrainResult, sample: Path
     assert first["prediction"] in first["scores"]
     assert "error" in second
     assert "1 failure; the other clips went on" in both.stderr
+
+
+def test_bench_predict_measures_cold_and_warm(run: TrainResult, sample: Path) -> None:
+    chosen = ["bench", "predict", str(sample), "--checkpoint", str(run.final), "--repeats", "1"]
+    done = CliRunner().invoke(cli.app, [*chosen, "--frames", "30", "--json"])
+    assert done.exit_code == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert (figures["frames"], figures["model"]) == (30, "roi-flow-lstm")
+    assert figures["cold_s"] > figures["warm_s"] > 0
+    assert {"decode", "align", "flow", "model"} <= set(figures["stage_shares"])
+    with pytest.raises(UsageError, match="0 repeats of 200 frames"):
+        BenchPredictOptions(repeats=0)
+    with pytest.raises(InputError, match="cannot judge the benchmark's clip"):
+        bench_predict(str(sample), BenchPredictOptions(Path("none.safetensors")))
 
 
 def test_the_command_writes_csv_to_a_file_or_stdout(

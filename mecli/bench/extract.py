@@ -10,21 +10,17 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mecli import workers
 from mecli.bench.figures import mib, shares
+from mecli.bench.film import film
 from mecli.corpora.sources import read_sources
 from mecli.errors import InputError, UsageError
 from mecli.extract import ExtractOptions, extract
 from mecli.video import read_frames, write_video
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
-_FRAME = (480, 640)
 _SOURCES = 4
 _CRF = 16
 
@@ -94,7 +90,7 @@ def _make_corpus(sources: Sequence[str], root: Path, options: BenchExtractOption
     for number, clip in enumerate(clips):
         path = originals / f"{number}.mp4"
         frames = (frame.image for frame in read_frames(clip.frames))
-        write_video(path, _film(frames, options.frames), clip.fps or 100.0, crf=_CRF)
+        write_video(path, film(frames, options.frames), clip.fps or 100.0, crf=_CRF)
         made.append(path)
     for number, path in enumerate(islice(cycle(made), options.clips)):
         target = root / "any" / f"s{number // 7:03d}" / f"clip{number:04d}.mp4"
@@ -103,19 +99,3 @@ def _make_corpus(sources: Sequence[str], root: Path, options: BenchExtractOption
             os.link(path, target)
         except OSError:
             shutil.copyfile(path, target)
-
-
-def _film(frames: Iterator[NDArray[np.uint8]], count: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield `count` frames of 640×480: the clip forth and back, its border repeated around."""
-    strip = list(islice(frames, count))
-    turn = cycle([*strip, *strip[-2:0:-1]] if len(strip) > 2 else strip)
-    for image in islice(turn, count):
-        yield _fit(image)
-
-
-def _fit(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = _FRAME
-    image = image[:height, :width]
-    up, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
-    down, right = height - image.shape[0] - up, width - image.shape[1] - left
-    return np.pad(image, ((up, down), (left, right), (0, 0)), mode="symmetric")

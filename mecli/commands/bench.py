@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mecli import terminal
-from mecli.commands.flags import Jobs, Json
+from mecli.commands.flags import Jobs, Json, RunsFolder
 
 app = typer.Typer(
     help="Measure speed on this machine: figures and the share of each stage.",
@@ -40,3 +41,36 @@ def bench_extract(
         terminal.show_json(figures)
     else:
         terminal.show(figures_text("bench extract", figures))
+
+
+@app.command("predict")
+def bench_predict(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="Where a video comes from.")
+    ] = "sample_data",
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="The model to ask. [default: as predict]", show_default=False),
+    ] = None,
+    folder: RunsFolder = Path("runs"),
+    frames: Annotated[int, typer.Option(help="Frames of the clip.")] = 200,
+    fps: Annotated[float, typer.Option(help="Its frames per second.")] = 200.0,
+    repeats: Annotated[int, typer.Option(help="How often; medians are told.")] = 5,
+    json: Json = False,
+) -> None:
+    """Judge a clip of one second, cold (a whole process) and warm (the model is loaded).
+
+    Example: mecli bench predict sample_data --json
+    """
+    from mecli.bench import predict as verb
+    from mecli.report.clips import figures_text
+
+    options = verb.BenchPredictOptions(
+        checkpoint=checkpoint, runs=folder, frames=frames, fps=fps, repeats=repeats
+    )
+    with terminal.progress("bench predict") as progress:
+        figures = verb.bench_predict(source, options, progress=progress)
+    if json:
+        terminal.show_json(figures)
+    else:
+        terminal.show(figures_text("bench predict", figures))
