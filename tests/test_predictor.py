@@ -84,3 +84,11 @@ def test_importing_the_package_loads_nothing_heavy_until_the_predictor_is_asked_
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "module 'mecli' has no attribute 'Oracle'\n"
+
+
+def test_loading_a_checkpoint_imports_no_compiler(checkpoint: Path) -> None:
+    code = (
+        "import sys; from mecli import Predictor; Predictor(sys.argv[1])\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(checkpoint)], check=True)

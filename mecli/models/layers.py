@@ -39,9 +39,11 @@ class GroupedDense(_Grouped):
 
     def __init__(self, share: Sequence[int], inputs: int, outputs: int, gain: float = 2.0) -> None:
         super().__init__(share)
-        self.weight = nn.Parameter(
-            torch.randn(self.kinds, inputs, outputs) * (gain / inputs) ** 0.5
-        )
+        weight = torch.empty(self.kinds, inputs, outputs)
+        # Without memory only shapes count, and there a product would import torch's compiler: 1 s.
+        if not weight.is_meta:
+            weight = torch.randn_like(weight) * (gain / inputs) ** 0.5
+        self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(self.kinds, 1, outputs))
 
     def forward(self, values: Tensor) -> Tensor:
