@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -97,8 +98,9 @@ class TestInner:
     def test_scrambling_the_held_out_subject_leaves_its_folds_weights_bit_identical(
         self, tmp_path: Path
     ) -> None:
-        clean = folds(trained(tmp_path / "a", selection="inner"))
-        dirty = folds(trained(tmp_path / "b", scrambled(records(5), "s1"), selection="inner"))
+        common: dict[str, Any] = {"selection": "inner", "epochs": 3}
+        clean = folds(trained(tmp_path / "a", records(4), **common))
+        dirty = folds(trained(tmp_path / "b", scrambled(records(4), "s1"), **common))
         assert clean["made/s1"].weights_sha256 == dirty["made/s1"].weights_sha256
         assert clean["made/s1"].epochs == dirty["made/s1"].epochs
         assert clean["made/s0"].weights_sha256 != dirty["made/s0"].weights_sha256
@@ -131,6 +133,14 @@ class TestInner:
         assert description["selection"] == "inner"
         chosen = description["epochs_chosen"]["rois"]
         assert len(description["history"]["rois"]) == chosen
+
+    def test_the_command_tells_which_epochs_were_chosen(self, tmp_path: Path) -> None:
+        write_cache(tmp_path / "c.h5", records(5))
+        chosen = ["train", "-c", str(tmp_path / "c.h5"), "-j", "0", "--runs", str(tmp_path)]
+        short = ["--epochs", "2", "--model", "ststnet", "--selection", "inner", "--no-final"]
+        text = CliRunner().invoke(cli.app, [*chosen, *short])
+        assert text.exit_code == 0, text.stderr
+        assert re.search(r"selection +inner: epoch [12] to [12], median [12]\n", text.stdout)
 
     def test_persons_are_set_aside_whole_and_by_name_alone(self, tmp_path: Path) -> None:
         write_cache(tmp_path / "c.h5", records(8))
@@ -293,6 +303,16 @@ class TestOracle:
         assert "none: selection oracle writes no weights" in text.stdout
         document = json.loads(CliRunner().invoke(cli.app, [*chosen, *short, "--json"]).stdout)
         assert set(document["LEAKED"]) == {"uf1", "uar", "note"}
+
+    def test_several_models_and_seeds_are_told_with_their_leak(self, tmp_path: Path) -> None:
+        write_cache(tmp_path / "c.h5", records(3))
+        chosen = ["train", "-c", str(tmp_path / "c.h5"), "-j", "0", "--runs", str(tmp_path)]
+        short = ["--epochs", "1", "--seeds", "2", "--model", "ststnet,sssnet"]
+        text = CliRunner().invoke(cli.app, [*chosen, *short, "--selection", "oracle"])
+        assert text.exit_code == 0, text.stderr
+        header, *lines = text.stdout.splitlines()
+        assert "UF1, LEAKED" in header
+        assert all("ensemble of 2 seeds (" in line and "±" in line for line in lines[:2])
 
     def test_progress_names_both(self, tmp_path: Path) -> None:
         write_cache(tmp_path / "c.h5", records(3))

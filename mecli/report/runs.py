@@ -67,7 +67,7 @@ def _score(result: Mapping[str, Any], name: str) -> str:
     if "seed_mean" not in result:
         return text
     spread = f"{number(result['seed_mean'][name])} ± {number(result['seed_sd'][name])}"
-    return f"{text} ensemble of {len(result['by_seed'])} seeds; {spread} of each"
+    return f"{text} ensemble of {len(result['by_seed'])} seeds ({spread} each)"
 
 
 def _leaked(result: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -89,7 +89,7 @@ def _selection(result: Mapping[str, Any]) -> str:
     if not chosen:
         return _SELECTIONS[result["selection"]]
     middle = sorted(chosen)[len(chosen) // 2]
-    return f"inner: {min(chosen)} to {max(chosen)} epochs a stage, median {middle}"
+    return f"inner: epoch {min(chosen)} to {max(chosen)}, median {middle}"
 
 
 def _temperature(value: float | None) -> str:

@@ -32,7 +32,7 @@ def finished(run: Path, task: FoldTask) -> bool:
     return True
 
 
-NOTE = "the best epoch was picked by each fold's own held-out clips: no result, only the leak"
+NOTE = "held-out clips picked the epoch: the leak, no result"
 
 
 @dataclass(frozen=True, slots=True)
