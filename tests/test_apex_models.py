@@ -18,8 +18,9 @@ from mecli.models.htnet import HtNet, HtNetOptions
 from mecli.models.rcn_a import RcnANetwork, RcnAOptions
 from mecli.rois import ROI_BOXES
 from mecli.training.checkpoint import networks_for
-from mecli.training.fit import Table, fit
+from mecli.training.fit import fit
 from mecli.training.stacked import fit_folds
+from mecli.training.units import Table
 from tests.moving_records import record
 
 NETWORKS = ("ststnet", "off-apexnet", "dual-inception", "rcn-a", "sssnet", "htnet")

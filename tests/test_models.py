@@ -25,7 +25,8 @@ from mecli.models.roi_flow_lstm import (
 )
 from mecli.rois import ROI_BOXES
 from mecli.training.checkpoint import networks_for
-from mecli.training.fit import Table, as_input, fit, score_rows
+from mecli.training.fit import fit, score_rows
+from mecli.training.units import Table, as_input
 from tests.moving_records import record
 
 MODELS = sorted(registry.MODELS)

@@ -24,8 +24,9 @@ from mecli.rois import ROI_NAMES
 from mecli.train import TrainOptions, resume, train
 from mecli.training.attribution import attribute
 from mecli.training.checkpoint import digest, load_checkpoint, scores
-from mecli.training.fit import Table, fit
+from mecli.training.fit import fit
 from mecli.training.stacked import fit_folds
+from mecli.training.units import Table
 from tests.moving_records import record, records, write_cache
 
 if TYPE_CHECKING:

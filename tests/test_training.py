@@ -14,19 +14,11 @@ from mecli.models.contract import Dropout, Recipe, with_epochs
 from mecli.models.roi_flow_lstm import RoiFlowLstm, RoiFlowLstmOptions
 from mecli.training import randomness
 from mecli.training.checkpoint import digest, tensors_of
-from mecli.training.fit import (
-    Batch,
-    Table,
-    Units,
-    batches,
-    build,
-    clip_weights,
-    fit,
-    score_rows,
-)
+from mecli.training.fit import batches, build, clip_weights, fit, score_rows
 from mecli.training.losses import batch_loss, targets, unit_weights
 from mecli.training.optimiser import Adam, FlatWeights
 from mecli.training.stacked import fit_folds
+from mecli.training.units import Batch, Table, Units
 from tests.moving_records import records
 
 KEYS = randomness.clip_keys([f"made/s/c{k}" for k in range(40)])

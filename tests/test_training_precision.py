@@ -92,7 +92,7 @@ def test_float32_engines_agree_on_the_predictions(labels_known: bool) -> None:
 
 
 def replaced(made: list[Any], labels: Any) -> Any:
-    from mecli.training.fit import Table
+    from mecli.training.units import Table
 
     features = np.stack([RoiFlowLstm.features(r, OPTIONS) for r in made])
     return Table(tuple(r.clip_id for r in made), features, labels.astype(np.int64), 3)

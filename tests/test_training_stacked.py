@@ -11,8 +11,9 @@ from mecli.models.cnn_lstm import CnnLstm, CnnLstmOptions
 from mecli.models.contract import with_epochs
 from mecli.models.roi_flow_lstm import RoiFlowLstm, RoiFlowLstmOptions
 from mecli.training.checkpoint import digest, tensors_of
-from mecli.training.fit import Fitted, Table, fit
+from mecli.training.fit import Fitted, fit
 from mecli.training.stacked import fit_folds
+from mecli.training.units import Table
 from tests.moving_records import records
 
 MODELS = [

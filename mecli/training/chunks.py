@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mecli.training.fit import Course, Fitted, Table
+    from mecli.training.fit import Course, Fitted
     from mecli.training.job import FoldTask, Job
     from mecli.training.selection import Trained
+    from mecli.training.units import Table
 
 _LARGEST = {"cpu": 16, "cuda": 128}
 # Weights, gradient, Adam's two means and four temporaries of one step.

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mecli.training.fit import Course, Fitted, Table
+    from mecli.training.fit import Course, Fitted
     from mecli.training.job import FoldTask, Job
     from mecli.training.selection import Trained
+    from mecli.training.units import Table
 
 
 def run_fold(job: Job, task: FoldTask) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 from mecli import registry
 from mecli.models.contract import with_epochs
 from mecli.training import folder, start
-from mecli.training.fit import Course, Table
+from mecli.training.fit import Course
 from mecli.training.precision import BF16, DTYPES
+from mecli.training.units import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

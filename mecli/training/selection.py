@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from mecli.errors import InputError
-from mecli.training.fit import as_input, exported, probabilities
+from mecli.training.fit import exported, probabilities
+from mecli.training.units import as_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mecli.models.contract import Network, Stage
-    from mecli.training.fit import Course, Fitted, Table
+    from mecli.training.fit import Course, Fitted
     from mecli.training.job import FoldTask, Job
+    from mecli.training.units import Table
 
     Fit = Callable[[Sequence[NDArray[np.int64]], Sequence[Course]], Sequence[Fitted]]
 

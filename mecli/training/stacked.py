@@ -18,11 +18,8 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from mecli.training.fit import (
     FROM_SCRATCH,
-    Batch,
     Course,
     Fitted,
-    Units,
-    as_input,
     batches,
     begin,
     build,
@@ -34,6 +31,7 @@ from mecli.training.fit import (
     steps_per_epoch,
 )
 from mecli.training.optimiser import Adam, FlatWeights
+from mecli.training.units import Batch, Units, as_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mecli.models.contract import Network, Stage
-    from mecli.training.fit import Table
+    from mecli.training.units import Table
 
 
 def fit_folds(

@@ -17,7 +17,8 @@ import torch
 import mecli
 from mecli.errors import InputError, MissingDependency, UsageError
 from mecli.training.checkpoint import load_checkpoint, networks_for, tensors_of
-from mecli.training.fit import as_input, begin, exported
+from mecli.training.fit import begin, exported
+from mecli.training.units import as_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
