@@ -20,6 +20,8 @@ BLOCKINESS = 1.3
 BITS_PER_PIXEL = 0.002
 """Of each frame. Rate factor 16 leaves 0.008 at 200 fps, 28 leaves 0.0012 to 0.0018."""
 LOST, REPEATED = 0.05, 0.1
+LONG_S = 2.0
+"""A micro-expression is over within half a second; the rest of a longer clip is something else."""
 LEAST_SCORE = 0.5
 
 
@@ -49,6 +51,14 @@ def doubts(
     """
     found = [*_of_picture(quality, chosen=chosen), *_of_time(quality, fps), *_of_scores(scores)]
     return tuple(found)
+
+
+def of_length(length_s: float | None) -> tuple[Doubt, ...]:
+    """Return why an interval of `length_s` seconds that nobody named may hold more than one."""
+    if length_s is None or length_s <= LONG_S:
+        return ()
+    said = f"{length_s:.1f} s without onset and offset: name them in a manifest, or cut the clip"
+    return (Doubt("long-clip", said),)
 
 
 def _of_picture(quality: Mapping[str, float], *, chosen: bool) -> list[Doubt]:

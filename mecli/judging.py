@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from mecli.corpora.loose import SUBJECT_UNKNOWN
-from mecli.doubts import check_rate, doubts
+from mecli.doubts import check_rate, doubts, of_length
 from mecli.errors import InputError
 from mecli.footage import Stopwatch
 from mecli.landmarks.choose import choose, resolve
@@ -94,13 +94,16 @@ class Judge:
         named = dict(zip(self.checkpoint.classes, map(float, shares), strict=True))
         method, parts = attribute(self.checkpoint, record, self.question.attribution)
         chosen = self.question.all_faces or self.question.face is not None
+        unsure = doubts(quality, record.fps, named, chosen=chosen) if quality else ()
+        if record.onset_estimated and record.offset_estimated and record.fps:
+            unsure += of_length(record.frame_count / record.fps)
         return Answer(
             clip=record.clip_id,
             source=record.source,
             prediction=max(named, key=lambda name: named[name]),
             scores={name: round(share, 6) for name, share in named.items()},
             calibrated=self.checkpoint.temperature is not None,
-            unsure=doubts(quality, record.fps, named, chosen=chosen) if quality else (),
+            unsure=unsure,
             face=face + 1,
             onset=record.onset,
             apex=record.apex,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mecli.doubts import check_rate, doubts
+from mecli.doubts import check_rate, doubts, of_length
 from mecli.errors import InputError
 
 GOOD = {
@@ -53,6 +53,12 @@ def test_a_close_call_names_both_classes() -> None:
     (doubt,) = doubts(GOOD, 100.0, {"a": 0.4, "b": 0.38, "c": 0.22}, chosen=False)
     assert doubt.reason == "low-confidence"
     assert doubt.detail.startswith("a 0.40, b 0.38")
+
+
+def test_a_long_clip_without_an_interval_is_doubted() -> None:
+    assert of_length(1.9) == of_length(None) == ()
+    (doubt,) = of_length(20.0)
+    assert (doubt.reason, doubt.detail[:6]) == ("long-clip", "20.0 s")
 
 
 def test_what_was_not_measured_raises_no_doubt() -> None:

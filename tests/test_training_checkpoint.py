@@ -93,14 +93,16 @@ def test_a_temperature_survives_its_file_and_calibrates_the_scores(path: Path) -
     assert attribute(calibrated, clip) == attribute(raw, clip)
 
 
-def test_contributions_of_the_rois_add_up_to_the_score(path: Path) -> None:
+def test_contributions_of_the_rois_add_up_to_what_the_movement_changes(path: Path) -> None:
     checkpoint, clip = load_checkpoint(path), record("s", "c", 1)
     method, shares = attribute(checkpoint, clip)
     values = RoiFlowLstm.features(clip, checkpoint.options)
-    class_scores = checkpoint.networks[0](torch.from_numpy(values)[None], {})[0].detach()
+    both = torch.from_numpy(np.stack([values, np.zeros_like(values)]))
+    moved, still = checkpoint.networks[0](both, {}).detach()
     winner = int(scores(checkpoint, [clip])[0].argmax())
     assert (method, tuple(shares)) == ("weights", ROI_NAMES)
-    expected = float(class_scores[winner] - class_scores.mean())
+    change = moved - still
+    expected = float(change[winner] - change.mean())
     assert sum(shares.values()) == pytest.approx(expected, abs=1e-5)
 
 

@@ -32,10 +32,11 @@ def attribute(checkpoint: Checkpoint, record: ClipRecord, method: str | None = N
     """Return what each ROI contributes to the winning class of one clip, uncalibrated.
 
     ``weights``, for a model whose class scores are a sum over ROIs: the ROI's part of the
-    winning class's score, less the mean of its parts over all classes. ``occlusion``: how
-    much probability the winning class loses when the ROI stands still (Zeiler, Fergus, ECCV
-    2014, 10.1007/978-3-319-10590-1_53). None takes the first where the model has it. Raises
-    `UsageError` for weights that a model does not have.
+    winning class's score, less the mean of its parts over all classes, and less the same on
+    a face that stands still, where a region's part is habit and not what was seen.
+    ``occlusion``: how much probability the winning class loses when the ROI stands still
+    (Zeiler, Fergus, ECCV 2014, 10.1007/978-3-319-10590-1_53). None takes the first where the
+    model has it. Raises `UsageError` for weights that a model does not have.
     """
     values = features(checkpoint, record)
     base, parts = read(checkpoint.stages, checkpoint.networks, values)
@@ -48,7 +49,13 @@ def attribute(checkpoint: Checkpoint, record: ClipRecord, method: str | None = N
             f"--attribution weights: the scores of {checkpoint.model} are no sum over ROIs; "
             "use --attribution occlusion"
         )
-    return Attribution("weights", _named(parts[:, winner] - parts.mean(axis=1)))
+    model, still = registry.load("model", checkpoint.model), values
+    for roi in range(len(ROI_NAMES)):
+        still = model.occlude(still, roi, checkpoint.options)
+    habit = read(checkpoint.stages, checkpoint.networks, still).roi_scores
+    assert habit is not None
+    seen = parts - habit
+    return Attribution("weights", _named(seen[:, winner] - seen.mean(axis=1)))
 
 
 def _occluded(checkpoint: Checkpoint, values: NDArray[np.generic]) -> NDArray[np.float64]:
