@@ -8,6 +8,7 @@ folds, and wherever it sits in the batch. The mixer is the finaliser of SplitMix
 
 from __future__ import annotations
 
+import math
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -31,9 +32,14 @@ _SECOND = _signed(0x94D049BB133111EB)
 
 def _mix(x: Tensor) -> Tensor:
     """Scramble int64 numbers; `>>` keeps the sign, hence the masks."""
-    x = (x ^ ((x >> 30) & ((1 << 34) - 1))) * _FIRST
-    x = (x ^ ((x >> 27) & ((1 << 37) - 1))) * _SECOND
-    return x ^ ((x >> 31) & ((1 << 33) - 1))
+    x = _folded(x, 30, (1 << 34) - 1).mul_(_FIRST)
+    x = _folded(x, 27, (1 << 37) - 1).mul_(_SECOND)
+    return _folded(x, 31, (1 << 33) - 1)
+
+
+def _folded(x: Tensor, bits: int, mask: int) -> Tensor:
+    """Return x ^ (x >> bits), the shift without its sign, in one new tensor."""
+    return (x >> bits).bitwise_and_(mask).bitwise_xor_(x)
 
 
 def stream(*parts: int | str) -> int:
@@ -54,9 +60,14 @@ def step_keys(keys: Tensor, steps: int) -> Tensor:
 
 def numbers(key: int, keys: Tensor, count: int) -> Tensor:
     """Return float64 in [0, 1), (len(keys), count), for the purpose `key`."""
+    return _counts(key, keys, count).to(torch.float64) * 2.0**-53
+
+
+def _counts(key: int, keys: Tensor, count: int) -> Tensor:
+    """Return `numbers` as int64 multiples of 2⁻⁵³."""
     elements = torch.arange(1, count + 1, device=keys.device) * _GOLDEN
     bits = _mix(_mix(keys[:, None] ^ key) + elements)
-    return ((bits >> 11) & ((1 << 53) - 1)).to(torch.float64) * 2.0**-53
+    return (bits >> 11).bitwise_and_((1 << 53) - 1)
 
 
 def order(key: int, keys: Tensor) -> Tensor:
@@ -71,7 +82,9 @@ def masks(
     drawn = {}
     for name, dropout in dropouts.items():
         count = int(torch.Size(dropout.shape).numel())
-        u = numbers(stream(seed, stage, epoch, name), keys, count)
-        keep = (u >= dropout.rate).to(torch.float64) / (1.0 - dropout.rate)
+        counts = _counts(stream(seed, stage, epoch, name), keys, count)
+        # Compared as whole numbers: scaling the rate by a power of two is exact.
+        kept = counts >= math.ceil(dropout.rate * 2**53)
+        keep = kept.to(torch.float64).div_(1.0 - dropout.rate)
         drawn[name] = keep.reshape(-1, *dropout.shape)
     return drawn
