@@ -18,9 +18,10 @@ from mecli import __version__, cli
 from mecli.audit import AuditOptions
 from mecli.bench.extract import BenchExtractOptions
 from mecli.bench.predict import BenchPredictOptions
+from mecli.bench.train import BenchTrainOptions
 from mecli.check import CheckOptions
 from mecli.commands.audit import audit
-from mecli.commands.bench import bench_extract, bench_predict
+from mecli.commands.bench import bench_extract, bench_predict, bench_train
 from mecli.commands.caches import info, merge, verify
 from mecli.commands.check import check
 from mecli.commands.evaluate import evaluate
@@ -70,6 +71,7 @@ def run(*arguments: str, **environment: str) -> Any:
         (predict, PredictOptions),
         (bench_extract, BenchExtractOptions),
         (bench_predict, BenchPredictOptions),
+        (bench_train, BenchTrainOptions),
         (synth, SynthOptions),
         (audit, AuditOptions),
         (check, CheckOptions),
@@ -87,7 +89,7 @@ def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, option
         value = getattr(defaults, field.name)
         if flag is None and field.name == "caches":
             assert [str(p) for p in value] == ["mecli.h5"]
-        elif (options, field.name) == (SynthOptions, "classes"):
+        elif (options, field.name) in {(SynthOptions, "classes"), (BenchTrainOptions, "models")}:
             assert tuple(flag.split(",")) == value
         elif (options, field.name) in {(SynthOptions, "size"), (SynthOptions, "mm")}:
             assert tuple(map(float, re.split("[x,]", flag))) == value
@@ -110,6 +112,7 @@ def test_every_flag_has_help_and_every_command_an_example() -> None:
         audit,
         bench_extract,
         bench_predict,
+        bench_train,
         check,
         info,
         verify,
