@@ -134,6 +134,7 @@ def _train(plan: Plan, run: Path, progress: Progress | None) -> TrainResult:
         todo.append(plan.final_task())
     if todo:
         folder.write_features(run, len(data.clips), plan.features())
+        job.check_space(todo)
     try:
         _work(options, job, tasks, todo, progress)
     except KeyboardInterrupt as error:

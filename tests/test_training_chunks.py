@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from mecli.training import chunks, folder, plan
 from tests.moving_records import records, write_cache
 
 if TYPE_CHECKING:
+    from mecli.models.contract import Network
     from mecli.training.job import FoldTask, Job
 
 
@@ -49,6 +51,22 @@ def test_a_budget_for_one_fold_trains_them_one_by_one(
     assert list(chunks.run_stacked(job, tasks, memory_bytes=1)) == tasks
     assert caplog.text == ""
     assert all(folder.read_fold(job.run, t.seed, t.number) for t in tasks)
+
+
+def test_weights_that_the_disk_cannot_hold_are_refused_first(tmp_path: Path) -> None:
+    job, tasks = started(tmp_path, "off-apexnet", 3)
+    written = sum(p.numel() * 4 for p in off_apexnet(job).parameters())
+    assert job.stage_bytes(job.table()) == [written]
+    job.check_space(tasks * 10**6)  # none of them keeps its weights
+    keeping = replace(job, keep_weights=True)
+    keeping.check_space(tasks)
+    with pytest.raises(InputError, match=r"weights of 3000000 trainings take .* GiB are free"):
+        keeping.check_space(tasks * 10**6)
+
+
+def off_apexnet(job: Job) -> Network:
+    (stage,) = job.stages
+    return stage.build(tuple(job.table().features.shape[1:]), 3)
 
 
 def test_the_memory_of_this_machine_is_known() -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from mecli.errors import InputError
-from mecli.training.checkpoint import networks_for
 from mecli.training.fold import check_classes, write
 from mecli.training.selection import train_folds
 from mecli.training.stacked import fit_folds
@@ -109,10 +108,7 @@ def first_chunk(job: Job, table: Table, free_bytes: int | None) -> int:
     """Return how many folds' weights fit into `free_bytes`, at least one."""
     if free_bytes is None:
         return max(_LARGEST.values())
-    with torch.device("meta"):
-        networks, _ = networks_for(job.stages, table.features.shape[1:], table.n_classes, job.dtype)
-    largest = max(1, *(sum(p.numel() for p in n.parameters()) for n in networks))
-    per_fold = _COPIES * largest * job.dtype.itemsize
+    per_fold = _COPIES * max(1, *job.stage_bytes(table))
     return max(int(_SHARE_OF_WEIGHTS * free_bytes / per_fold), 1)
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from mecli import registry
+from mecli.errors import InputError
 from mecli.models.contract import with_epochs
 from mecli.training import folder, start
+from mecli.training.checkpoint import networks_for
 from mecli.training.fit import Course
 from mecli.training.precision import BF16, DTYPES
 from mecli.training.units import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    import torch
 
     from mecli.models.contract import Network, Stage
     from mecli.training.checkpoint import Checkpoint
@@ -86,6 +88,24 @@ class Job:
             return (), None
         networks = start.frozen(checkpoint, self.all_stages, self.classes, self.dtype)
         return networks, checkpoint.shape
+
+    def stage_bytes(self, table: Table) -> list[int]:
+        """Return the size of each trained stage's weights, before anything is built."""
+        shape = tuple(table.features.shape[1:])
+        with torch.device("meta"):
+            networks, _ = networks_for(self.stages, shape, table.n_classes, self.dtype)
+        return [sum(p.numel() for p in n.parameters()) * self.dtype.itemsize for n in networks]
+
+    def check_space(self, tasks: Sequence[FoldTask]) -> None:
+        """Raise `InputError` if the disk cannot hold the weights that `tasks` will write."""
+        written = len(tasks) if self.keep_weights else sum(t.number == FINAL for t in tasks)
+        needed = written * sum(self.stage_bytes(self.table()))
+        free = shutil.disk_usage(self.run).free
+        if needed > free:
+            raise InputError(
+                f"{self.run}: the weights of {written} trainings take {needed / 2**30:.1f} GiB, "
+                f"{free / 2**30:.1f} GiB are free; use --no-keep-weights or another --runs"
+            )
 
     def table(self) -> Table:
         """Return the clips of the run; features are mapped, shared by all workers."""
