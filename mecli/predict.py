@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int, str], None]
 
 CHECKPOINT = "final.safetensors"
-_FILM = ".mp4"
+_FILM, _ELAN = ".mp4", ".eaf"
 _WORKER_MEMORY = 6 << 30
 
 
@@ -36,6 +36,8 @@ class PredictOptions(Question):
     corpus: str | None = None
     overlay: Path | None = None
     """A video for one clip, a folder for several."""
+    eaf: Path | None = None
+    """An ELAN document for one clip, a folder for several."""
     report: Path | None = None
     jobs: int | None = None
     timeout_s: float = 300.0
@@ -83,38 +85,41 @@ def predict(
     options = options or PredictOptions()
     path = options.checkpoint or newest_checkpoint(options.runs)
     found = list(_clips(sources, options.corpus, stdin))
-    films = _films(found, options)
-    for out in (options.report, *films.values()):
+    films = _outs(found, "--overlay", options.overlay, _FILM)
+    elans = _outs(found, "--eaf", options.eaf, _ELAN)
+    for out in (options.report, *films.values(), *elans.values()):
         if out is not None and out.exists() and not options.force:
             raise InputError(f"{out}: exists; name another file, or replace it with --force")
-    return _told(found, path, films, options, progress or (lambda *_: None))
+    return _told(found, path, films, elans, options, progress or (lambda *_: None))
 
 
-def _films(found: Sequence[Clip | Answer], options: PredictOptions) -> dict[int, Path]:
-    """Return where the film of each clip goes, by its place."""
-    out = options.overlay
+def _outs(
+    found: Sequence[Clip | Answer], flag: str, out: Path | None, suffix: str
+) -> dict[int, Path]:
+    """Return the file that `flag` wants of each clip, by its place."""
     if out is None:
         return {}
     clips = {k: clip for k, clip in enumerate(found) if not isinstance(clip, Answer)}
     if out.suffix:
-        if out.suffix.casefold() == _FILM and len(clips) < 2:
+        if out.suffix.casefold() == suffix and len(clips) < 2:
             return dict.fromkeys(clips, out)
         raise UsageError(
-            f"--overlay is {out} for {len(clips)} clip(s), expected a name that ends in {_FILM} "
+            f"{flag} is {out} for {len(clips)} clip(s), expected a name that ends in {suffix} "
             "for one, a folder for several"
         )
-    films: dict[int, Path] = {}
+    outs: dict[int, Path] = {}
     for place, clip in clips.items():
-        path = out / f"{clip.clip_id.replace('/', '-')}{_FILM}"
+        path = out / f"{clip.clip_id.replace('/', '-')}{suffix}"
         # Two folders of one name hold clips of one id.
-        films[place] = path.with_stem(f"{path.stem}-{place}") if path in films.values() else path
-    return films
+        outs[place] = path.with_stem(f"{path.stem}-{place}") if path in outs.values() else path
+    return outs
 
 
 def _told(
     found: Sequence[Clip | Answer],
     checkpoint: Path,
     films: dict[int, Path],
+    elans: dict[int, Path],
     options: PredictOptions,
     progress: Progress,
 ) -> Iterator[Answer]:
@@ -127,7 +132,9 @@ def _told(
             if not isinstance(clip, Answer)
         }
         told: list[tuple[str, Answer]] = []
-        for place, answers in _in_order(found, tasks, options, progress):
+        for place, said in _in_order(found, tasks, options, progress):
+            elan = elans.get(place)
+            answers = said if elan is None else _with_elan(elan, tasks[place].clip, said)
             told += [(f"clip{place}-{k}", a) for k, a in enumerate(answers) if options.report]
             yield from answers
         if options.report is not None:
@@ -150,6 +157,18 @@ def _clips(
             if len(named) == 1:
                 raise
             yield Answer(str(source), str(source), error=str(error))
+
+
+def _with_elan(path: Path, clip: Clip, answers: list[Answer]) -> list[Answer]:
+    """Write the ELAN document on `clip`; the answers say it if that cannot be done."""
+    from mecli.report.elan import elan, tiers_of
+
+    if any(answer.fps is None for answer in answers if not answer.error):
+        why = "no ELAN document without a frame rate: name it with --fps"
+        return [replace(answer, issues=(*answer.issues, why)) for answer in answers]
+    media = clip.frames if isinstance(clip.frames, Path) else None
+    files.write_text(path, elan(media, tiers_of(answers)))
+    return answers
 
 
 def _in_order(

@@ -137,7 +137,11 @@ def test_slow_videos_are_refused_and_unknown_rates_named(
         cv2.imwrite(str(folder / f"{k:03d}.png"), frame[..., ::-1])
     (unknown,) = predict([str(folder)], options)
     assert "unknown-frame-rate" in {d.reason for d in unknown.unsure}
-    (named,) = predict([str(folder)], replace(options, fps=100.0))
+    (mute,) = predict([str(folder)], replace(options, eaf=tmp_path / "none.eaf"))
+    assert mute.issues == ("no ELAN document without a frame rate: name it with --fps",)
+    assert not (tmp_path / "none.eaf").exists()
+    (named,) = predict([str(folder)], replace(options, fps=100.0, eaf=tmp_path / "some.eaf"))
+    assert "s01" not in (tmp_path / "some.eaf").read_text()
     assert (named.fps, {d.reason for d in named.unsure} & {"unknown-frame-rate"}) == (100.0, set())
 
 
@@ -160,7 +164,9 @@ def test_every_answer_is_a_row_of_the_csv(
 def test_films_and_the_report_are_drawn_beside_the_answers(
     options: PredictOptions, two_faces: Path, sample: Path, tmp_path: Path
 ) -> None:
-    told = replace(options, overlay=tmp_path / "films", report=tmp_path / "r.html")
+    told = replace(
+        options, overlay=tmp_path / "films", report=tmp_path / "r.html", eaf=tmp_path / "elan"
+    )
     names = [str(two_faces), "/nowhere.mp4", str(sample / "clips" / "s01_02.mp4")]
     answers = list(predict(names, replace(told, all_faces=True)))
     assert [bool(a.error) for a in answers] == [False, False, True, False]
@@ -168,13 +174,16 @@ def test_films_and_the_report_are_drawn_beside_the_answers(
     assert films[0] == "loose-clips-s01_02.mp4"
     assert len(films) == 2
     assert sum(1 for _ in read_frames(tmp_path / "films" / films[0])) == 83
+    elan = (tmp_path / "elan" / "loose-clips-s01_02.eaf").read_text()
+    assert 'TIER_ID="micro-expression"' in elan
+    assert "s01_02.mp4" in elan
     text = (tmp_path / "r.html").read_text()
     links = re.findall('href="#([^"]+)"', text)
     assert links == re.findall('<article id="([^"]+)"', text)
     assert links == ["clip0-0", "clip0-1", "clip2-0"]
     assert "/nowhere.mp4: No such file" in text
     with pytest.raises(InputError, match=r"r\.html: exists; .* --force"):
-        predict(names, replace(told, overlay=None))
+        predict(names, replace(told, overlay=None, eaf=None))
     with pytest.raises(UsageError, match=r"--overlay is x\.mp4 for 2 clip"):
         predict(names, replace(options, overlay=Path("x.mp4")))
     list(predict(names[:1], replace(options, overlay=tmp_path / "one.mp4")))

@@ -58,6 +58,10 @@ def predict(
         Path | None,
         typer.Option(help="Also draw each clip: an .mp4, or a folder for several clips."),
     ] = None,
+    eaf: Annotated[
+        Path | None,
+        typer.Option(help="Also write ELAN documents: an .eaf, or a folder for several clips."),
+    ] = None,
     report_file: Annotated[
         Path | None,
         typer.Option("--report", help="Also write one HTML page that needs nothing else."),
@@ -91,6 +95,7 @@ def predict(
         fps=fps,
         attribution=attribution,
         overlay=overlay,
+        eaf=eaf,
         report=report_file,
         jobs=jobs,
         timeout_s=timeout_s,
