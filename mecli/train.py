@@ -194,13 +194,16 @@ def _work(
 
     waiting = {(t.seed, t.number) for t in todo}
     done = [t for t in tasks if (t.seed, t.number) not in waiting]
-    results = [r for t in done if (r := folder.read_fold(job.run, t.seed, t.number))]
+    tally = standing.Tally(job)
+    for task in done:
+        if there := folder.read_fold(job.run, task.seed, task.number):
+            tally.add(there)
     total = len(done) + len(todo)
     jobs = workers.cores() if options.jobs is None else options.jobs
     tell = progress or (lambda *_: None)
     tell(len(done), total, f"{len(done)} folds were there already" if done else "")
     for count, task in enumerate(engines.run(options.engine, job, todo, jobs), len(done) + 1):
-        result = folder.read_fold(job.run, task.seed, task.number)
-        results += [result] if result else []
-        said = [task.name, standing.so_far(job, results)]
+        if result := folder.read_fold(job.run, task.seed, task.number):
+            tally.add(result)
+        said = [task.name, str(tally)]
         tell(count, total, ", ".join(filter(None, said)))

@@ -431,6 +431,7 @@ class TestBadInput:
             ({"engine": "gpu"}, "unknown engine"),
             ({"precision": "half"}, "unknown precision"),
             ({"selection": "best"}, "unknown selection"),
+            ({"selection": "oracle", "protocol": "all"}, "holds out nobody who could pick"),
             ({"epochs": 0}, "--epochs is 0"),
             ({"seeds": 0}, "--seeds is 0"),
             ({"jobs": -1}, "--jobs is -1"),

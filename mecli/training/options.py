@@ -52,6 +52,8 @@ class TrainOptions:
         _check_choice("precision", self.precision, _PRECISIONS)
         _check_choice("selection", self.selection, SELECTIONS)
         _check_choice("engine", self.engine, ("auto", "pool", "stacked", "sequential"))
+        if self.leaks and self.protocol == "all":
+            raise UsageError("--selection oracle: protocol 'all' holds out nobody who could pick")
         if self.freeze and self.pretrained is None:
             raise UsageError("--freeze: freeze what? Name a checkpoint with --pretrained")
         for name, least in (("epochs", 1), ("seeds", 1), ("seed", 0), ("jobs", 0), ("k", 2)):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from mecli.training.dataset import Dataset
     from mecli.training.folder import FoldResult
     from mecli.training.job import FoldTask, Job
@@ -88,14 +90,32 @@ def pooled(job: Job, results: Sequence[FoldResult]) -> Scores | None:
     return Scores(float(scores["uf1"]), float(scores["uar"]))
 
 
-def so_far(job: Job, results: Sequence[FoldResult]) -> str:
-    """Return UF1 as it stands in words; what leaks is called so."""
-    scores = pooled(job, results)
-    if scores is None:
-        return ""
-    leaked = pooled(job, _picked(results))
-    more = f" at the last epoch, LEAKED {leaked.uf1:.3f}" if leaked else ""
-    return f"UF1 so far {scores.uf1:.3f}{more}"
+class Tally:
+    """UF1 as it stands while folds come in, each counted once."""
+
+    def __init__(self, job: Job) -> None:
+        self._label_of = dict(zip(job.clip_ids, job.labels, strict=True))
+        size = len(job.classes)
+        self._honest, self._leaked = (np.zeros((size, size), np.int64) for _ in range(2))
+
+    def add(self, result: FoldResult) -> None:
+        """Count the held-out clips of one more fold."""
+        self._count(self._honest, result.scores)
+        if result.leaked:
+            self._count(self._leaked, result.leaked.scores)
+
+    def _count(self, counts: NDArray[np.int64], scores: Mapping[str, Sequence[float]]) -> None:
+        for clip, shares in scores.items():
+            counts[self._label_of[clip], int(np.argmax(shares))] += 1
+
+    def __str__(self) -> str:
+        """Return it in words, empty before the first clip; what leaks is called so."""
+        if not self._honest.any():
+            return ""
+        text = f"UF1 so far {metrics.uf1(self._honest):.3f}"
+        if not self._leaked.any():
+            return text
+        return f"{text} at the last epoch, LEAKED {metrics.uf1(self._leaked):.3f}"
 
 
 def _picked(results: Sequence[FoldResult]) -> list[FoldResult]:
