@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from mecli import cli, registry
 from mecli.bench import textbook, train
 from mecli.bench.gpu import stacked_figures
+from mecli.bench.loso import Bench, prepare
 from mecli.bench.moving import moving_clips
-from mecli.bench.train import MODELS, Bench, BenchTrainOptions, prepare
+from mecli.bench.train import MODELS, BenchTrainOptions
 from mecli.errors import UnknownName, UsageError
 from mecli.report.bench import training_text
 from mecli.training.fit import build

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mecli.bench.train import prepare
+from mecli.bench.loso import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -129,7 +129,7 @@ def _reproduced(case: Case, made: Plan, clean: dict[int, FoldResult]) -> str:
     before = [folder.read_fold(case.run, made.options.seed, number) for number in clean]
     if all(b and b.weights_sha256 == clean[b.number].weights_sha256 for b in before):
         return ", and the run's own weights"
-    return " (the run's own weights differ: another machine, versions or interrupted)"
+    return " (the run's own weights differ: another machine, engine or version)"
 
 
 def check_permuted(case: Case, limits: Limits) -> Finding:
