@@ -163,10 +163,14 @@ class TestInner:
         for task in run.tasks():
             assert all("/s2/" not in c for c in inner_split(job, task)[1])
 
-    def test_a_fold_whose_subjects_are_all_needed_says_so(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("engine", ["sequential", "stacked"])
+    def test_a_fold_whose_subjects_are_all_needed_says_so(
+        self, tmp_path: Path, engine: str
+    ) -> None:
         made = [record(f"s{k}", "c", k) for k in range(3)]
-        with pytest.raises(InputError, match=r"none of 2 training subject\(s\) can be set aside"):
-            trained(tmp_path, made, selection="inner")
+        said = r"fold made/s0 \(seed 0\): .* none of 2 training subject\(s\) can be set aside"
+        with pytest.raises(InputError, match=said):
+            trained(tmp_path, made, selection="inner", engine=engine)
 
     def test_a_model_that_solves_has_nothing_to_choose_and_says_so(self, tmp_path: Path) -> None:
         common: dict[str, Any] = {"model": "flow-svm", "model_options": {}, "epochs": None}

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from mecli.errors import InputError
+from mecli.training import engines
 from mecli.training.fold import check_classes, write
-from mecli.training.selection import train_folds
+from mecli.training.selection import inner_split, selectable, train_folds
 from mecli.training.stacked import fit_folds
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def run_stacked(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     table = job.table()
     for task in tasks:
-        check_classes(job, task)
+        _check(job, task)
     waiting = sorted(tasks, key=lambda t: t.seed)
     size = min(_LARGEST[device], first_chunk(job, table, memory_bytes or free_bytes(device)))
     while waiting:
@@ -63,6 +64,16 @@ def run_stacked(
             write(job, task, table, result, each)
             yield task
         waiting = waiting[len(part) :]
+
+
+def _check(job: Job, task: FoldTask) -> None:
+    """Raise what is wrong with one fold under its name, before it is one of many."""
+    try:
+        check_classes(job, task)
+        if job.selection == "inner" and selectable(job.stages):
+            inner_split(job, task)
+    except InputError as error:
+        raise engines.named_error(job, task, error, str(error)) from error
 
 
 def _train(

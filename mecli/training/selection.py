@@ -106,7 +106,8 @@ def inner_split(job: Job, task: FoldTask) -> tuple[tuple[str, ...], tuple[str, .
             f"selection inner: none of {len(clips_of)} training subject(s) can be set aside "
             "without losing a class; use --selection last"
         )
-    return tuple(c for c in task.train if c not in set(aside)), tuple(sorted(aside))
+    gone = set(aside)
+    return tuple(c for c in task.train if c not in gone), tuple(sorted(aside))
 
 
 def _draw(task: FoldTask, person: str) -> bytes:
