@@ -420,7 +420,7 @@ class TestCommand:
         text = to_text(Audit("x", "run", 1, 1, 1, (finding,)))
         assert "clip 19\n  … and 10 more (all with --json)" in text
 
-    def test_what_is_neither_is_refused(self, honest: Path, tmp_path: Path) -> None:
+    def test_what_is_neither_is_refused(self, cache: Path, honest: Path, tmp_path: Path) -> None:
         with pytest.raises(MissingDependency, match="no such cache"):
             audit([str(tmp_path / "none.h5")])
         (tmp_path / "a.csv").write_text("x")
@@ -428,6 +428,8 @@ class TestCommand:
             audit([str(tmp_path / "a.csv")])
         with pytest.raises(UsageError, match="2 things to audit"):
             audit([str(honest), str(honest)])
+        with pytest.raises(UsageError, match="--protocol all holds out nobody"):
+            audit([str(cache)], AuditOptions(protocol="all"))
         with pytest.raises(UnknownName, match="unknown check 'person'; did you mean 'persons'"):
             AuditOptions(checks=("person",))
         with pytest.raises(UsageError, match="--permutations is 0, expected 1 or more"):

@@ -11,7 +11,7 @@ import numpy as np
 
 from mecli import runs
 from mecli.clips import person_of
-from mecli.errors import InputError, MissingDependency
+from mecli.errors import InputError, MissingDependency, UsageError
 from mecli.folds import Fold
 from mecli.training import dataset, folder, plan
 from mecli.training.options import TrainOptions, read_options
@@ -103,6 +103,8 @@ def open_case(target: str, caches: Sequence[Path], options: TrainOptions) -> Cas
     if not caches:
         return _of_run(Path(target))
     made = plan.make(replace(options, caches=tuple(caches)))
+    if not any(fold.test for fold in made.folds):
+        raise UsageError(f"--protocol {options.protocol} holds out nobody: nothing can leak")
     return Case(", ".join(map(str, caches)), made.folds, made)
 
 
