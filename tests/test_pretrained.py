@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +12,16 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import mecli
 from mecli import cli
 from mecli.cache import open_cache
-from mecli.errors import InputError, UsageError
+from mecli.errors import InputError, MissingDependency, UsageError
 from mecli.train import TrainOptions, TrainResult, resume, train
 from mecli.training import folder, start
 from mecli.training.checkpoint import load_checkpoint, save_checkpoint, scores, tensors_of
 from tests.moving_records import record, records, write_cache
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
 TWO_STAGES = {"steps": 2, "patches": 4, "spatial_batch": 16, "temporal_batch": 8}
@@ -235,3 +235,12 @@ def test_the_command_takes_a_checkpoint(folders: Path, tmp_path: Path) -> None:
     run = folder.read_run(tmp_path / next(tmp_path.iterdir()))
     assert run["pretrained"]["frozen"] is True
     assert json.loads(done.stdout)["folds"] == 3
+
+
+def test_bundled_names_the_checkpoint_that_comes_along() -> None:
+    path = Path(mecli.__file__).parent / "weights" / "bundled.safetensors"
+    if path.exists():
+        assert start.find("bundled") == path
+    else:
+        with pytest.raises(MissingDependency, match=r"bundled\.safetensors: this installation"):
+            start.find("bundled")
