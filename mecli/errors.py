@@ -51,6 +51,10 @@ class UnknownName(UsageError):
         choices = ", ".join(self.known) or "none"
         super().__init__(f"unknown {kind} '{name}'{hint} (known: {choices})")
 
+    def __reduce__(self) -> tuple[type[UnknownName], tuple[str, str, tuple[str, ...]]]:
+        """Travel from a worker to its parent by what the message is made of."""
+        return UnknownName, (self.kind, self.name, self.known)
+
 
 class MissingDependency(MecliError):
     """Something has to be installed, downloaded or run first; the message says the command."""

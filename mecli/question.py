@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from mecli import registry
 from mecli.errors import UnknownName, UsageError
 
 ATTRIBUTIONS = ("weights", "occlusion")
@@ -27,6 +28,8 @@ class Question:
     """Judge slow videos too."""
 
     def __post_init__(self) -> None:
+        if self.landmarks not in {None, registry.AUTO}:
+            registry.check_name("landmarker", str(self.landmarks))
         if self.face is not None and self.face < 1:
             raise UsageError(f"--face is {self.face}, expected 1 (the largest) or more")
         if self.face is not None and self.all_faces:

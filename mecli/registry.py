@@ -27,6 +27,9 @@ CORPORA: Mapping[str, str] = {
     "flow-archive": "mecli.corpora.flow_archive:FlowArchive",
 }
 
+AUTO = "auto"
+"""As a landmarker: the best one whose weights are there."""
+
 LANDMARKERS: Mapping[str, str] = {
     "embedded": "mecli.landmarks.embedded:EmbeddedLandmarker",
     "face-alignment": "mecli.landmarks.face_alignment:FaceAlignmentLandmarker",

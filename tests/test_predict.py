@@ -239,6 +239,8 @@ def test_options_are_checked() -> None:
         PredictOptions(face=1, all_faces=True)
     with pytest.raises(UsageError, match="--fps is 0, expected a positive number"):
         PredictOptions(fps=0)
+    with pytest.raises(UnknownName, match="unknown landmarker 'nobody'"):
+        PredictOptions(landmarks="nobody")
     with pytest.raises(UnknownName, match="unknown attribution 'occlude'; did you mean"):
         PredictOptions(attribution="occlude")
     with pytest.raises(UsageError, match="--jobs is -2"):

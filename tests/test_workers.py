@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mecli.errors import InputError, UsageError
+from mecli.errors import InputError, UnknownName, UsageError
 from mecli.workers import cores, run
 
 
@@ -15,6 +15,10 @@ def square(x: int) -> int:
     if x == 3:
         raise InputError("three is not welcome")
     return x * x
+
+
+def ask_for_nobody(_: int) -> None:
+    raise UnknownName("face", "nobody", ("somebody",))
 
 
 def die_on_one(x: int) -> int:
@@ -51,6 +55,13 @@ def test_every_task_has_one_outcome_and_errors_are_outcomes(jobs: int) -> None:
     assert {i: o.value for i, o in outcomes.items() if i != 3} == {0: 0, 1: 1, 2: 4, 4: 16, 5: 25}
     assert isinstance(outcomes[3].error, InputError)
     assert outcomes[3].reason == "three is not welcome"
+
+
+def test_an_unknown_name_travels_back_from_a_worker() -> None:
+    (outcome,) = run(ask_for_nobody, [0], 1)
+    assert isinstance(outcome.error, UnknownName)
+    assert outcome.error.known == ("somebody",)
+    assert "unknown face 'nobody'; did you mean 'somebody'?" in outcome.reason
 
 
 def test_a_worker_that_always_dies_fails_only_its_own_task() -> None:

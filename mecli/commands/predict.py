@@ -104,7 +104,9 @@ def predict(
     answers: list[Answer] = []
     _check_outputs(csv, json=json, force=force)
     with terminal.progress("predict") as progress:
-        for answer in verb.predict(sources, options, progress=progress):
+        # A bar and lines of JSON would write over each other on one terminal.
+        shown = None if json and sys.stdout.isatty() else progress
+        for answer in verb.predict(sources, options, progress=shown):
             answers.append(answer)
             if json:
                 terminal.show_json_lines([answer.as_json()])

@@ -5,14 +5,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from mecli.registry import check_name, load
+from mecli.registry import AUTO, check_name, load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mecli.interfaces import Landmarker
-
-AUTO = "auto"
 
 
 class WeightsStatus(NamedTuple):
