@@ -38,6 +38,7 @@ LANDMARKERS: Mapping[str, str] = {
 
 MODELS: Mapping[str, str] = {
     "roi-flow-lstm": "mecli.models.roi_flow_lstm:RoiFlowLstm",
+    "roi-flow-ridge": "mecli.models.roi_flow_ridge:RoiFlowRidge",
     "cnn-lstm": "mecli.models.cnn_lstm:CnnLstm",
     "cnn-lstm-se": "mecli.models.cnn_lstm_se:CnnLstmSe",
     "ststnet": "mecli.models.ststnet:StstNet",

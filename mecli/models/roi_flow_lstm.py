@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Which kind of region (eye, nose, cheek, mouth) each ROI is, in the order of ROI_NAMES.
 _KINDS = (0, 0, 1, 2, 2, 3)
 _RIGHT = (1, 4)
-_SWAPPED = (1, 0, 2, 4, 3, 5)
+SWAPPED = (1, 0, 2, 4, 3, 5)
 _CENTRAL = (2, 5)
 # Clips that hardly move are not blown up: below this, in face pixels, it is noise.
 _LEAST_MOTION_PX = 0.1
@@ -274,4 +274,4 @@ def mirror(batch: Tensor) -> Tensor:
     for roi in _CENTRAL:
         flipped = parts[roi].flip(-1)
         parts[roi] = torch.cat([-flipped[..., :1, :, :], flipped[..., 1:, :, :]], dim=-3)
-    return torch.stack([parts[roi] for roi in _SWAPPED], dim=-4)
+    return torch.stack([parts[roi] for roi in SWAPPED], dim=-4)
