@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mecli import calibration, labels, metrics, registry, statistics
+from mecli.caches import expand_caches
 from mecli.errors import InputError, UsageError
 from mecli.predictions import class_names, in_classes, join_seeds
 from mecli.report.evaluation import Comparison, Evaluation, Group, RunEvaluation, Sureness
@@ -37,6 +38,8 @@ class EvaluateOptions:
     labels: str | None = None
     protocol: str | None = None
     by: str | None = None
+    checkpoint: str | None = None
+    """Ask this one about the sources, which are caches then; ``bundled`` is mecli's own."""
     resamples: int = statistics.RESAMPLES
     seed: int = 0
 
@@ -89,10 +92,7 @@ def evaluate(
     notes = _Notes()
     if sum(str(source) == "-" for source in sources) > 1:
         raise UsageError("'-' is given twice, but standard input can be read only once")
-    chosen = list(sources) or [newest_run(options.runs)]
-    scored = [
-        _score(source, options, notes) for named in chosen for source in read_sources(named, stdin)
-    ]
+    scored = [_score(source, options, notes) for source in _sources(sources, options, stdin)]
     compared = [
         _compare(place, scored[0], other, options, notes)
         for place, other in enumerate(scored[1:], start=2)
@@ -103,6 +103,18 @@ def evaluate(
         tuple(notes.lines),
         options.by,
     )
+
+
+def _sources(
+    named: Sequence[str | Path], options: EvaluateOptions, stdin: TextIO | None
+) -> list[Source]:
+    if options.checkpoint is None:
+        chosen = list(named) or [newest_run(options.runs)]
+        return [source for one in chosen for source in read_sources(one, stdin)]
+    from mecli.training.asked import ask
+
+    caches = expand_caches(named or ["mecli.h5"], stdin)
+    return [ask(caches, options.checkpoint, options.labels)]
 
 
 def _score(source: Source, options: EvaluateOptions, notes: _Notes) -> _Scored:

@@ -8,9 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from mecli import files, workers
+from mecli import checkpoints, files, workers
 from mecli.corpora.sources import expand, read_sources
-from mecli.errors import InputError, MissingDependency, UsageError
+from mecli.errors import InputError, UsageError
 from mecli.question import Question
 from mecli.report.answers import Answer
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int, str], None]
 
-CHECKPOINT = "final.safetensors"
 _FILM, _ELAN = ".mp4", ".eaf"
 _WORKER_MEMORY = 6 << 30
 
@@ -58,17 +57,6 @@ class _Task:
     fragments: Path | None
 
 
-def newest_checkpoint(runs: Path) -> Path:
-    """Return the checkpoint of the newest run below `runs` that has one."""
-    found = sorted(runs.glob(f"*/{CHECKPOINT}"), key=lambda p: (p.parent.name[:15], p.parent.name))
-    if not found:
-        raise MissingDependency(
-            f"no run with a checkpoint in {runs}/; run `mecli train` first, "
-            "or name one with --checkpoint FILE"
-        )
-    return found[-1]
-
-
 def predict(
     sources: Sequence[str],
     options: PredictOptions | None = None,
@@ -83,7 +71,7 @@ def predict(
     source is unusable.
     """
     options = options or PredictOptions()
-    path = options.checkpoint or newest_checkpoint(options.runs)
+    path = checkpoints.choose(options.checkpoint, options.runs)
     found = list(_clips(sources, options.corpus, stdin))
     films = _outs(found, "--overlay", options.overlay, _FILM)
     elans = _outs(found, "--eaf", options.eaf, _ELAN)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mecli import checkpoints
 from mecli.clips import Clip, Held
 from mecli.corpora.sources import read_sources
 from mecli.errors import InputError
 from mecli.judging import Judge
-from mecli.predict import newest_checkpoint
 from mecli.question import Question
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Predictor:
         answer = predictor(frames, fps=200, onset=12)    # (T, H, W, 3) uint8 RGB
         answer.prediction, answer.scores, answer.unsure
 
-    `checkpoint` is a file that ``mecli train`` wrote; None is the newest below `runs`. All
+    `checkpoint` is a file that ``mecli train`` wrote, or ``bundled``; None is the newest
+    below `runs`, and the bundled one if there is none. All
     else is as for ``mecli predict``: `landmarks` a back end's name, `face` 1 for the
     largest, `all_faces`, `attribution` ``weights`` or ``occlusion``, `force` to judge below
     25 frames/s. Raises `MissingDependency` if there is no checkpoint, `InputError` if it is
@@ -54,7 +55,7 @@ class Predictor:
         attribution: str | None = None,
         force: bool = False,
     ) -> None:
-        path = newest_checkpoint(Path(runs)) if checkpoint is None else Path(checkpoint)
+        path = checkpoints.choose(checkpoint, Path(runs))
         question = Question(
             landmarks=landmarks,
             face=face,

@@ -70,6 +70,7 @@ MAGNIFICATIONS: Mapping[str, str] = {
 
 SCHEMES: Mapping[str, str] = {
     "megc2019": "mecli.schemes.megc2019:megc2019",
+    "megc2019-none": "mecli.schemes.megc2019_none:megc2019_none",
     "megc2018": "mecli.schemes.megc2018:megc2018",
     "emotion5": "mecli.schemes.emotion5:emotion5",
     "emotion": "mecli.schemes.emotion:emotion",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from mecli import registry
+from mecli.checkpoints import BUNDLED, find
 from mecli.errors import InputError, UsageError
 from mecli.report.zoo import Card, Cost, Option
 
@@ -57,6 +58,26 @@ def _card(name: str, preset: str | None, cost: Cost | None) -> Card:
         presets=model.presets,
         cost=cost,
     )
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether `name` is that of a checkpoint: ``bundled`` or a safetensors file."""
+    return name == BUNDLED or name.endswith(".safetensors")
+
+
+def checkpoint(name: str) -> dict[str, Any]:
+    """Return what a checkpoint says about itself, and its size.
+
+    Raises `MissingDependency` if there is no bundled one, `InputError` for what is none.
+    """
+    from mecli.training.checkpoint import load_checkpoint
+
+    path = find(name)
+    loaded = load_checkpoint(path)
+    weights = sum(p.numel() for n in loaded.networks for p in n.parameters())
+    told = {**loaded.description, "weights": weights, "bytes": path.stat().st_size}
+    told["persons"] = len(told.get("persons", ()))
+    return told
 
 
 def _blank() -> ClipRecord:

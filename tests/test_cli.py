@@ -167,8 +167,8 @@ def test_a_missing_source_is_bad_input_and_a_missing_cache_or_run_is_missing(
     assert result.exit_code == 4
     assert "run `mecli train` first" in result.stderr
     result = run("predict", "clip.mp4")
-    assert result.exit_code == 4
-    assert "no run with a checkpoint in runs/" in result.stderr
+    assert result.exit_code == 3
+    assert "no run in runs/: the bundled checkpoint is asked" in result.stderr
 
 
 def test_list_prints_clips_as_a_table_and_as_json_lines(sample: Path) -> None:

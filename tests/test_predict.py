@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mecli import cli
+from mecli import checkpoints, cli
 from mecli.bench.predict import BenchPredictOptions, bench_predict
 from mecli.clips import Clip
-from mecli.errors import InputError, MissingDependency, UnknownName, UsageError
+from mecli.errors import InputError, UnknownName, UsageError
 from mecli.exhibits import write_film
-from mecli.predict import PredictOptions, newest_checkpoint, predict
+from mecli.predict import PredictOptions, predict
 from mecli.report.answers import answers_csv, answers_text
 from mecli.rois import ROI_NAMES
 from mecli.train import TrainOptions, TrainResult, train
@@ -215,14 +215,15 @@ def test_a_clip_that_takes_too_long_says_so(run: TrainResult, sample: Path) -> N
 
 
 def test_the_newest_run_with_a_checkpoint_is_asked(run: TrainResult, tmp_path: Path) -> None:
-    with pytest.raises(MissingDependency, match="run `mecli train` first"):
-        newest_checkpoint(tmp_path)
+    assert checkpoints.choose(None, tmp_path) == checkpoints.bundled()
     assert run.final is not None
     for name in ("20250101-000000-a-loso", "20260101-000000-a-loso", "20270101-000000-a-loso"):
         (tmp_path / name).mkdir()
     for name in ("20250101-000000-a-loso", "20260101-000000-a-loso"):
         shutil.copy(run.final, tmp_path / name)
-    assert newest_checkpoint(tmp_path).parent.name == "20260101-000000-a-loso"
+    found = checkpoints.choose(None, tmp_path)
+    assert found.parent.name == "20260101-000000-a-loso"
+    assert checkpoints.choose("bundled", tmp_path) == checkpoints.bundled()
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, sample: Path) -> None:

@@ -11,14 +11,13 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from mecli import workers
+from mecli import checkpoints, workers
 from mecli.bench.figures import mib, shares
 from mecli.bench.film import film
 from mecli.corpora.sources import read_sources
 from mecli.errors import InputError, UsageError
 from mecli.footage import Stopwatch
 from mecli.judging import Judge
-from mecli.predict import newest_checkpoint
 from mecli.video import read_frames, write_video
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def bench_predict(
     processor time, which a busy machine does not change.
     """
     options = options or BenchPredictOptions()
-    checkpoint = options.checkpoint or newest_checkpoint(options.runs)
+    checkpoint = checkpoints.choose(options.checkpoint, options.runs)
     tell = progress or (lambda *_: None)
     with tempfile.TemporaryDirectory(prefix="mecli-bench-") as folder:
         path = _make_clip(source, Path(folder), options)

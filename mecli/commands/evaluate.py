@@ -16,7 +16,7 @@ def evaluate(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RUN|CSV...",
+            metavar="RUN|CSV|CACHE...",
             help="Run folders, CSV files with clip,subject,corpus,label,prediction, or '-'. "
             "[default: the newest run]",
             show_default=False,
@@ -34,6 +34,10 @@ def evaluate(
         typer.Option(help=f"How a CSV was made, one of: {known('protocol')}."),
     ] = None,
     by: Annotated[str | None, typer.Option(help="Also score by: corpus, subject.")] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Ask this checkpoint about caches instead; 'bundled' is mecli's own."),
+    ] = None,
     resamples: Annotated[
         int, typer.Option(help="Bootstrap resamples over subjects for the intervals.")
     ] = 2000,
@@ -59,6 +63,7 @@ def evaluate(
         labels=labels,
         protocol=protocol,
         by=by,
+        checkpoint=checkpoint,
         resamples=resamples,
         seed=seed,
     )

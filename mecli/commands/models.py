@@ -10,12 +10,18 @@ import typer
 
 from mecli import terminal
 from mecli.commands.flags import Json, RunsFolder
+from mecli.errors import UsageError
 
 
 def models(
     model: Annotated[
-        str | None,
-        typer.Argument(metavar="[NAME]", help="Show this one in full.", show_default=False),
+        list[str] | None,
+        typer.Argument(
+            metavar="[show] [NAME]",
+            help="Show this model in full, or the checkpoint of this file; 'bundled' is the "
+            "one that mecli brings along.",
+            show_default=False,
+        ),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Show the model with this set of its options.")
@@ -30,10 +36,26 @@ def models(
     from mecli import zoo as verb
     from mecli.report import zoo as report
 
-    cards = verb.models(verb.ZooOptions(model=model, preset=preset, runs=folder))
+    name = _name(model or [])
+    if name is not None and verb.is_checkpoint(name):
+        told = verb.checkpoint(name)
+        if json:
+            terminal.show_json(told)
+        else:
+            terminal.show(report.checkpoint_text(told, sys.stdout))
+        return
+    cards = verb.models(verb.ZooOptions(model=name, preset=preset, runs=folder))
     if json:
         terminal.show_json(report.to_json(cards))
-    elif model is None:
+    elif name is None:
         terminal.show(report.list_text(cards, sys.stdout))
     else:
         terminal.show(report.card_text(cards[0], sys.stdout))
+
+
+def _name(named: list[str]) -> str | None:
+    """Return the one name, which may stand behind the word ``show``."""
+    rest = named[1:] if named[:1] == ["show"] else named
+    if len(rest) > 1 or (named and not rest):
+        raise UsageError(f"models {' '.join(named)}: expected one name")
+    return rest[0] if rest else None

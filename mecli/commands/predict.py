@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mecli import files, terminal
+from mecli import checkpoints, files, terminal
 from mecli.commands.flags import CorpusName, Jobs, Json, RunsFolder, Timeout, known, leave_if_failed
 from mecli.errors import InputError, UsageError
 from mecli.question import ATTRIBUTIONS
@@ -28,7 +28,10 @@ def predict(
     ],
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="The model to ask. [default: the newest run's]", show_default=False),
+        typer.Option(
+            help="The model to ask, or 'bundled'. [default: the newest run's, else bundled]",
+            show_default=False,
+        ),
     ] = None,
     folder: RunsFolder = Path("runs"),
     corpus: CorpusName = None,
@@ -101,6 +104,11 @@ def predict(
         timeout_s=timeout_s,
         force=force,
     )
+    if checkpoint is None and checkpoints.newest(folder) is None:
+        terminal.note(
+            f"no run in {folder}/: the bundled checkpoint is asked, which has seen synthetic "
+            "faces only (mecli models show bundled)"
+        )
     answers: list[Answer] = []
     _check_outputs(csv, json=json, force=force)
     with terminal.progress("predict") as progress:

@@ -7,7 +7,7 @@ weights; mirroring a clip is then little more than swapping its ROIs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ class RoiFlowLstmOptions:
     """Options of `roi-flow-lstm`; the defaults are what `mecli train` uses."""
 
     steps: int = 4
+    moment: Literal["sequence", "apex"] = "sequence"
+    """What the steps show: the clip on its way, or its apex alone, as in pairs and archives."""
     size_px: int = 12
     channels: int = 8
     dense: int = 128
@@ -94,7 +96,8 @@ class RoiFlowLstm:
         """Return (T, R, 2, S, S) float32: flow in units of the clip's own strongest motion."""
         if record.flow.ndim != 4 or not len(record.flow):
             raise InputError(f"clip {record.clip_id}: no flow in the cache; extract it anew")
-        maps = resampled(record.flow, options.steps)
+        shown = record.flow if options.moment == "sequence" else record.apex_flow[None]
+        maps = resampled(shown, options.steps)
         maps = detrended(maps, options.detrend)
         boxes = grown(record.roi_boxes, options.grow)
         crops = np.moveaxis(crop_grid(maps, boxes, options.size_px), -1, 2).copy()

@@ -91,6 +91,16 @@ def card_text(card: Card, stream: TextIO | None = None) -> str:
     return render(blocks, stream)
 
 
+def checkpoint_text(told: Mapping[str, Any], stream: TextIO | None = None) -> str:
+    """Return all that a checkpoint says about itself, one fact a line."""
+    rows = [
+        [f"{name}.{part}" if part else name, _value(value)]
+        for name, whole in sorted(told.items())
+        for part, value in (whole.items() if isinstance(whole, dict) else [("", whole)])
+    ]
+    return render([Table(["checkpoint", ""], rows, left=2)], stream)
+
+
 def _source(paper: str) -> str:
     """Return authors, venue and year of ``authors, title, venue year``."""
     first, *_, last = paper.split(", ")

@@ -92,7 +92,7 @@ def pairs(
 FPS = 100.0
 
 
-def _plan(
+def act(
     actor: Actor, klass: str, options: PairOptions, rng: Generator
 ) -> tuple[Curves, int, int, Event | None, str]:
     """Return curves, first and second position, the event or the distractor."""
@@ -122,7 +122,7 @@ def make_pair(actor: Actor, rng: Generator, options: PairOptions) -> Pair:
     scene_rng, motion_rng, noise_rng = rng.spawn(3)
     is_none = motion_rng.random() < options.none
     klass = "none" if is_none else str(motion_rng.choice(CLASSES))
-    curves, first, second, event, kind = _plan(actor, klass, options, motion_rng)
+    curves, first, second, event, kind = act(actor, klass, options, motion_rng)
     scene = make_scene(options.size, scene_rng)
     factor = options.supersample
     big = (round(options.size[0] * factor), round(options.size[1] * factor))

@@ -8,14 +8,13 @@ fold; what it says of a clip is then the same in all folds, so it is computed on
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-import mecli
-from mecli.errors import InputError, MissingDependency, UsageError
+from mecli.checkpoints import find
+from mecli.errors import InputError, UsageError
 from mecli.training.checkpoint import load_checkpoint, networks_for, tensors_of
 from mecli.training.fit import begin, exported
 from mecli.training.units import as_input
@@ -28,18 +27,6 @@ if TYPE_CHECKING:
 
     from mecli.models.contract import Network, Stage
     from mecli.training.checkpoint import Checkpoint
-
-BUNDLED = "bundled"
-
-
-def find(name: str) -> Path:
-    """Return the file of checkpoint `name`; ``bundled`` is the one that mecli brings along."""
-    if name != BUNDLED:
-        return Path(name)
-    path = Path(mecli.__file__).parent / "weights" / "bundled.safetensors"
-    if not path.exists():
-        raise MissingDependency(f"{path}: this installation has no bundled checkpoint")
-    return path
 
 
 def read(name: str, model: str) -> Checkpoint:

@@ -1,0 +1,122 @@
+"""Flow maps as archives hold them, from the exact motion of the mesh, without a picture.
+
+The window of the release that was measured against is larger than the face of this
+project: it was read off where brows and mouth corners move in it (284 × 341 face pixels).
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from mecli.alignment import face_transform
+from mecli.synthesis.action_units import CLASSES, Action, weights_of
+from mecli.synthesis.camera import Camera, place, project
+from mecli.synthesis.film import state_at
+from mecli.synthesis.head import TONGUE, load_head
+from mecli.synthesis.identity import make_subject
+from mecli.synthesis.pairs import PairOptions, act
+from mecli.synthesis.plan import identity_seed
+from mecli.synthesis.raster import rasterise
+from mecli.synthesis.render import shape
+from mecli.synthesis.truth import flow_between
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+GRID = (98, 72)
+"""Rows and columns, one cell 4×4 px of the aligned face, which begins at `_CORNER`."""
+_CORNER = (6, 21)
+_CELL_PX = 4.0
+_MIDDLE, _EXTENT = (120.0, -57.0 + 341.0 / 2), (284.0, 341.0)
+"""Of the window, in face pixels, across and down."""
+_NONE = 0.2
+_COMPANIONS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 24, 25)
+
+
+class Exact(NamedTuple):
+    """The motion of one pair."""
+
+    flow: NDArray[np.float16]
+    """(98, 72, 2) in face pixels, 0 off the head, head motion included."""
+    klass: str
+    number: int
+    """Of the identity."""
+
+
+def exact_flows(seed: int, identities: int, each: int) -> Iterator[Exact]:
+    """Yield the flow of `each` pairs of every identity; the same arguments give the same maps."""
+    for number in range(identities):
+        actor: Any = SimpleNamespace(subject=make_subject(identity_seed(seed, number)))
+        for index in range(each):
+            rng = np.random.default_rng((seed, 31, number, index))
+            yield _exact(actor, number, rng)
+
+
+def _exact(actor: Any, number: int, rng: Generator) -> Exact:
+    klass = "none" if rng.random() < _NONE else str(rng.choice(CLASSES))
+    curves, first, second, event, _ = act(actor, klass, PairOptions(mm=(0.3, 2.5)), rng)
+    if event and rng.random() < 0.5:
+        # Real faces seldom move what a class asks for and nothing else.
+        unit = int(rng.choice(_COMPANIONS))
+        share = float(rng.uniform(0.1, 0.35))
+        action = Action(unit, str(rng.choice(["", "L", "R"], p=[0.6, 0.2, 0.2])))
+        weights = weights_of(action, actor.subject, rng)
+        curves.units[second] += weights * event.peak_mm * share
+    turn = np.clip(rng.normal(0, 1, 3) * (0.085, 0.06, 0.035), -0.22, 0.22)
+    rest = np.array([*turn, 0, 0, 0], np.float32)
+    camera = Camera(1.4, (160.0, 180.0), float(rng.uniform(450, 1600)))
+    head = load_head()
+    faces = head.faces[head.part <= TONGUE]
+    states = [state_at(curves, position, rest) for position in (first, second)]
+    points = [place(shape(actor, s), s.pose, rest) for s in states]
+    to_face = face_transform(project(points[0][head.landmarks], camera))
+    cells = [_cells(project(p, camera) @ to_face[:, :2].T + to_face[:, 2]) for p in points]
+    seen = rasterise(cells[0], points[0][:, 2], faces, GRID)
+    flow, _ = flow_between(seen, faces, (cells[0], cells[1]), GRID)
+    return Exact((flow * _CELL_PX).astype(np.float16), klass, number)
+
+
+def _cells(points: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray((points + 0.5) / _CELL_PX - 0.5 + _CORNER, np.float32)
+
+
+def archived(flow: NDArray[Any], rng: Generator) -> NDArray[np.uint8]:
+    """Return a flow (98, 72, 2) as the image (28, 28, 3) that an archive would hold of it.
+
+    Smoothed and disturbed as estimated flow is, seen in a window of uncertain place, and
+    u and v each scaled to its own range; the strain in the third channel is left at 0.
+    """
+    values: NDArray[Any] = np.asarray(flow, np.float32)
+    values = cv2.GaussianBlur(values, (0, 0), float(rng.uniform(0.5, 1.5)))
+    values = values + _disturbance(rng, float(rng.uniform(0.03, 0.25)))
+    width, height = (extent * float(np.exp(rng.normal(0, 0.05))) / _CELL_PX for extent in _EXTENT)
+    middle = [m + rng.normal(0, s) for m, s in zip(_MIDDLE, (6, 8), strict=True)]
+    left, top = (m / _CELL_PX + c for m, c in zip(middle, _CORNER, strict=True))
+    left, top = left - width / 2, top - height / 2
+    across, down = 84 / width, 84 / height
+    matrix = np.array([[across, 0, -left * across], [0, down, -top * down]], np.float32)
+    wide = cv2.warpAffine(values, matrix, (84, 84), borderMode=cv2.BORDER_REPLICATE)
+    small = cv2.resize(wide, (28, 28), interpolation=cv2.INTER_AREA)
+    image = np.zeros((28, 28, 3), np.uint8)
+    for k in range(2):
+        low, high = small[..., k].min(), small[..., k].max()
+        image[..., k] = np.rint((small[..., k] - low) / max(high - low, 1e-6) * 255)
+    return image
+
+
+def _disturbance(rng: Generator, size_px: float) -> NDArray[np.float32]:
+    """Return smooth random flow (98, 72, 2) of three scales."""
+    height, width = GRID
+    total = np.zeros((height, width, 2), np.float32)
+    for cells in (4, 8, 16):
+        coarse = rng.standard_normal((height // cells + 2, width // cells + 2, 2))
+        fine = cv2.resize(coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+        total += fine
+    return np.asarray(total / np.sqrt(3) * size_px, np.float32)
