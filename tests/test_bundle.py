@@ -78,7 +78,7 @@ def test_clips_without_expression_are_the_fourth_class() -> None:
 def test_the_card_says_what_it_learned_from_and_where_it_was_checked() -> None:
     code, text, _ = run("models", "show", "bundled")
     assert code == 0
-    assert "no real person" in text
+    assert "no real clip" in text
     code, text, _ = run("models", "bundled", "--json")
     card = json.loads(text)
     assert card["classes"] == ["negative", "positive", "surprise", "none"]

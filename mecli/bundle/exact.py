@@ -1,7 +1,8 @@
 """Flow maps as archives hold them, from the exact motion of the mesh, without a picture.
 
 The window of the release that was measured against is larger than the face of this
-project: it was read off where brows and mouth corners move in it (284 × 341 face pixels).
+project: it was read off where brows and mouth corners move in the mean map of each class there
+(284 × 341 face pixels). This is all that the checkpoint owes to real data.
 """
 
 from __future__ import annotations

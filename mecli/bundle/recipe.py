@@ -63,7 +63,10 @@ MODEL = RoiFlowLstmOptions(steps=1, moment="apex", batch_size=128, balance=0.5)
 CHECKED = {
     "real": "flow images of CASME II and SMIC from MEGC 2019, 309 clips of 40 subjects, three "
     "classes: UF1 0.737 (95 % over subjects 0.651 to 0.831), UAR 0.762; CASME II 0.882, SMIC 0.601",
-    "synthetic": "48 clips of another generator, three classes: UF1 1.000; 8 of its clips without "
+    "not_independent": "the window of the drawn maps was read off the mean motion per class of "
+    "these same real maps",
+    "synthetic": "48 clips of another generator with annotated onset and apex, three classes: "
+    "UF1 1.000; 8 of its clips without "
     "an expression: 3 were called none",
 }
 """What the checkpoint that ships scored on data it was not trained on; to be measured anew."""
@@ -179,7 +182,7 @@ def _card(options: BundleOptions, maps: int, pairs: int, right: float) -> dict[s
     return {
         "trained_on": f"synthetic faces only: {pairs} rendered pairs of {options.identities} "
         f"identities (every tenth for calibration only), "
-        f"{maps} maps of {options.map_identities} others; no real person",
+        f"{maps} maps of {options.map_identities} others; no real clip",
         "generator": GENERATOR,
         "recipe": told,
         "held_out_synthetic_accuracy": round(right, 4),
