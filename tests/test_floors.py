@@ -13,7 +13,17 @@ ROOT = Path(mecli.__file__).parent
 
 FLOORS = [
     {"errors", "__init__"},
-    {"clips", "registry", "rois", "temporal", "folds", "metrics", "files", "calibration"},
+    {
+        "clips",
+        "registry",
+        "rois",
+        "temporal",
+        "folds",
+        "metrics",
+        "files",
+        "calibration",
+        "interval_metrics",
+    },
     {"records", "labels", "interfaces", "alignment", "flow", "quality"},
     {
         "recipe",
