@@ -209,6 +209,18 @@ class TestOptimiser:
         assert torch.allclose(mine.weight, theirs.weight, atol=1e-7)
         assert torch.allclose(mine.bias, theirs.bias, atol=1e-7)
 
+    def test_many_weights_move_as_few_do(self) -> None:
+        chance = torch.Generator().manual_seed(0)
+        recipe = Recipe(1, learning_rate=0.01, weight_decay=0.1, gradient_norm=0.5)
+        many = torch.randn(150_000, generator=chance, dtype=torch.float64)
+        rows, decays = many.clone()[None], torch.arange(150_000) % 2
+        alone, stacked = (Adam(values, decays, recipe, 5) for values in (many, rows))
+        for step in range(5):
+            gradient = torch.randn(150_000, generator=chance, dtype=torch.float64)
+            alone.update(many, gradient, step)
+            stacked.update(rows, gradient[None], step)
+        assert torch.allclose(many, rows[0], rtol=0, atol=1e-12)
+
     def test_rows_of_stacked_weights_do_not_touch(self) -> None:
         def after(values: Tensor, gradient: Tensor) -> Tensor:
             adam = Adam(values, torch.ones(3), Recipe(1, gradient_norm=1.0), 2)
