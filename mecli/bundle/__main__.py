@@ -17,7 +17,7 @@ def main(
     pairs: int = 13,
     map_identities: int = 2000,
     maps: int = 10,
-    epochs: int = 15,
+    epochs: int = 6,
     jobs: int | None = None,
 ) -> None:
     """Render, train and write the bundled checkpoint; what is rendered already is kept."""

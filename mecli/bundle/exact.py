@@ -2,7 +2,7 @@
 
 The window of the release that was measured against is larger than the face of this
 project: it was read off where brows and mouth corners move in the mean map of each class there
-(284 × 341 face pixels). This is all that the checkpoint owes to real data.
+(284 × 341 face pixels).
 """
 
 from __future__ import annotations
