@@ -24,7 +24,7 @@ FLOORS = [
         "calibration",
         "interval_metrics",
     },
-    {"records", "labels", "interfaces", "alignment", "flow", "quality"},
+    {"records", "labels", "interfaces", "alignment", "flow", "quality", "spotting"},
     {
         "recipe",
         "video",
@@ -49,7 +49,7 @@ FLOORS = [
         "checkpoints",
         "recipe",
     },
-    {"report", "training", "preprocess", "terminal"},
+    {"report", "training", "preprocess", "terminal", "motion"},
     {"leaks"},
     {
         "extract",
@@ -58,6 +58,7 @@ FLOORS = [
         "audit",
         "judging",
         "synth",
+        "spot",
         "check",
         "info",
         "verify",
