@@ -14,6 +14,7 @@ from mecli.errors import InputError, UsageError
 from mecli.files import write_json, write_text
 from mecli.synthesis.action_units import CLASSES
 from mecli.synthesis.plan import (
+    LEAST_SLOT_S,
     ClipPlan,
     class_cycle,
     identity_seed,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-GENERATOR = 1
+GENERATOR = 2
 """Version of the generator; a change of pictures or motion for the same seeds raises it."""
 FORMATS = ("flat", "casme2")
 CODECS = ("auto", "h264", "png", "npz")
@@ -61,6 +62,8 @@ class SynthOptions:
     long: int = 0
     """Long clips with several micro-expressions, blinks and talking, of one more subject."""
     long_s: float = 10.0
+    events: tuple[int, int] = (3, 5)
+    """Least and greatest number of micro-expressions of a long clip."""
     truth: bool = False
     jobs: int | None = None
     force: bool = False
@@ -78,8 +81,6 @@ class SynthOptions:
             raise UsageError(f"--codec is '{self.codec}', expected one of {', '.join(CODECS)}")
         if self.codec == "npz" and (not self.pairs_only or self.format != "flat"):
             raise UsageError("--codec npz goes with --pairs-only and --format flat")
-        if self.pairs_only and self.long:
-            raise UsageError("--long and --pairs-only exclude each other")
 
     def _check_counts(self) -> None:
         for what in ("subjects", "clips"):
@@ -97,8 +98,19 @@ class SynthOptions:
             raise UsageError(f"--size is {self.size[0]}x{self.size[1]}, expected 96 to 2048 px")
         if not 0 < self.mm[0] <= self.mm[1] <= 10:
             raise UsageError(f"--mm is {self.mm[0]:g},{self.mm[1]:g}, expected 0 < lo <= hi <= 10")
-        if not self.long_s >= 4:
-            raise UsageError(f"--long-s is {self.long_s:g}, expected 4 or more")
+        self._check_long()
+
+    def _check_long(self) -> None:
+        if self.pairs_only and self.long:
+            raise UsageError("--long and --pairs-only exclude each other")
+        least, most = self.events
+        if not 0 <= least <= most:
+            raise UsageError(f"--events is {least},{most}, expected 0 <= least <= most")
+        shortest = max(4.0, (most + 1) * LEAST_SLOT_S)
+        if self.long and not self.long_s >= shortest:
+            raise UsageError(
+                f"--long-s is {self.long_s:g}, expected {shortest:g} or more for {most} events"
+            )
 
     @property
     def resolved(self) -> SynthOptions:
@@ -157,7 +169,7 @@ def plan(options: SynthOptions) -> list[ClipPlan]:
         plan_long(
             f"long{index:02d}", number, identity_seed(chosen.seed, number),
             seed_of(chosen.motion_seed, number, index, 13), min(chosen.fps, 50.0), size,
-            chosen.mm, chosen.long_s, 3,
+            chosen.mm, chosen.long_s, chosen.events,
         )
         for index in range(1, chosen.long + 1)
     ]  # fmt: skip

@@ -91,7 +91,7 @@ def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, option
             assert [str(p) for p in value] == ["mecli.h5"]
         elif (options, field.name) in {(SynthOptions, "classes"), (BenchTrainOptions, "models")}:
             assert tuple(flag.split(",")) == value
-        elif (options, field.name) in {(SynthOptions, "size"), (SynthOptions, "mm")}:
+        elif options is SynthOptions and field.name in {"size", "mm", "events"}:
             assert tuple(map(float, re.split("[x,]", flag))) == value
         elif field.name == "images":
             assert whole_numbers("--images", flag) == value

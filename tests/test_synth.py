@@ -99,13 +99,19 @@ def test_identity_and_motion_have_seeds_of_their_own() -> None:
 def test_long_clips_have_a_row_per_event() -> None:
     plans = plan(SynthOptions(subjects=2, clips=1, long=2, distractors=0))
     assert [p.name for p in plans[-2:]] == ["long01", "long02"]
-    assert all(len(p.times) == 3 and p.subject == 3 for p in plans[-2:])
+    assert all(3 <= len(p.times) <= 5 and p.subject == 3 for p in plans[-2:])
     assert plans[-1].frames == 500
+    many = plan(SynthOptions(subjects=1, clips=1, long=20, distractors=0))[1:]
+    assert {len(p.times) for p in many} == {3, 4, 5}
+    none = plan(SynthOptions(subjects=1, clips=1, long=2, distractors=0, events=(0, 0)))[1:]
+    assert [(p.times, p.classes) for p in none] == [((), ())] * 2
 
 
 @pytest.mark.slow
 def test_a_long_clip_is_annotated_once_per_event(tmp_path: Path) -> None:
-    options = SynthOptions(subjects=1, clips=1, distractors=0, long=1, long_s=4, **TINY)
+    options = SynthOptions(
+        subjects=1, clips=1, distractors=0, long=1, long_s=4, events=(3, 3), **TINY
+    )
     synth(tmp_path, options)
     rows = (tmp_path / "annotation.csv").read_text().splitlines()
     assert sum("long01" in row for row in rows) == 3
@@ -141,7 +147,10 @@ def test_a_clip_that_fails_is_named_and_left_out(tmp_path: Path) -> None:
         ({"fps": 5.0}, "--fps is 5"),
         ({"size": (20, 352)}, "--size is 20x352"),
         ({"mm": (2.0, 1.0)}, "--mm is 2,1"),
-        ({"long_s": 1.0}, "--long-s is 1"),
+        ({"long": 1, "long_s": 1.0}, "--long-s is 1, expected 6 or more for 5 events"),
+        ({"long": 1, "long_s": 3.0, "events": (0, 0)}, "--long-s is 3, expected 4 or more"),
+        ({"events": (2, 1)}, "--events is 2,1"),
+        ({"events": (-1, 1)}, "--events is -1,1"),
         ({"classes": ("joy",)}, "--classes names 'joy'"),
         ({"classes": ()}, "--classes is empty"),
         ({"format": "zip"}, "--format is 'zip'"),

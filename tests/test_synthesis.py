@@ -189,7 +189,7 @@ def test_classes_come_equally_often() -> None:
 
 
 def test_a_long_plan_has_its_events_in_order_and_apart() -> None:
-    plan = plan_long("long01", 1, 1, 1, 50, SMALL, (0.7, 2.5), 10, 3)
+    plan = plan_long("long01", 1, 1, 1, 50, SMALL, (0.7, 2.5), 10, (3, 3))
     flat = [t for times in plan.times for t in times]
     assert flat == sorted(flat)
     assert plan.frames == 500
@@ -198,6 +198,36 @@ def test_a_long_plan_has_its_events_in_order_and_apart() -> None:
     assert "26" in curves.actions
     weight = sum(w for _, w in choose_keys(curves, events))
     np.testing.assert_allclose(weight, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("motion", range(6))
+def test_between_events_a_long_clip_talks_turns_and_looks_but_never_meets_one(motion: int) -> None:
+    plan = plan_long("long01", 1, 1, motion, 50, SMALL, (0.7, 2.5), 20, (3, 5))
+    busy = np.zeros(plan.frames, int)
+    for onset, _, offset in plan.times:
+        busy[onset - 10 : offset + 11] += 1
+    for first, stop, _ in plan.between:
+        busy[first:stop] += 1
+    assert busy.max() == 1
+    kinds = {kind for _, _, kind in plan.between}
+    assert plan.between[-1][2] == "talk"
+    assert len(kinds) >= 4
+    curves, _ = perform(plan, make_subject(1))
+    # Nothing jumps where a pastime begins or is cut short: less than half a degree a frame.
+    for first, stop, _ in plan.between:
+        for edge in (first, stop):
+            step = np.abs(np.diff(curves.pose[edge - 2 : edge + 2, :3], axis=0))
+            assert step.max() < 0.009
+
+
+def test_a_long_clip_without_events_still_moves() -> None:
+    plan = plan_long("long01", 1, 1, 3, 50, SMALL, (0.7, 2.5), 20, (0, 0))
+    curves, events = perform(plan, make_subject(1))
+    assert events == ()
+    assert len(plan.between) >= 5
+    assert curves.actions["26"].max() > 1
+    assert "12" not in curves.actions
+    assert choose_keys(curves, events)[0][0] == 0
 
 
 def test_pairs_are_the_same_for_the_same_seeds() -> None:

@@ -40,6 +40,9 @@ def synth(
         int, typer.Option(help="Long clips with several expressions, blinks and talking.")
     ] = 0,
     long_s: Annotated[float, typer.Option(help="Length of a long clip, seconds.")] = 10.0,
+    events: Annotated[
+        str, typer.Option(help="Micro-expressions of a long clip: least,greatest, or one number.")
+    ] = "3,5",
     truth: Annotated[
         bool, typer.Option("--truth", help="Also write exact flow, landmarks and AU curves.")
     ] = False,
@@ -72,6 +75,7 @@ def synth(
         pairs_only=pairs_only,
         long=long,
         long_s=long_s,
+        events=numbers("--events", events if "," in events else f"{events},{events}", int, ","),
         truth=truth,
         jobs=jobs,
         force=force,

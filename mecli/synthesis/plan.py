@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from mecli.synthesis.identity import Subject
 
 _BLINKS_PER_S = 0.3
+_REST_S = 0.3
+"""Between a micro-expression and whatever else moves in a long clip."""
+_PASTIME_S = (1.2, 3.0)
+_TAPER_S = 0.3
+LEAST_SLOT_S = 1.0
+"""Of a long clip per event and one more, so that no two of them meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class ClipPlan:
     peaks_mm: tuple[float, ...]
     distractor: str
     long: bool = False
+    between: tuple[tuple[int, int, str], ...] = ()
+    """First frame, frame after the last and kind of what else moves in a long clip."""
 
 
 def seed_of(*parts: int) -> int:
@@ -93,24 +101,50 @@ def plan_clip(
 
 def plan_long(
     name: str, number: int, identity: int, motion: int, fps: float, size: tuple[int, int],
-    mm: tuple[float, float], seconds: float, events: int,
+    mm: tuple[float, float], seconds: float, events: tuple[int, int],
 ) -> ClipPlan:  # fmt: skip
-    """Draw a long recording with several micro-expressions, blinks and some talking."""
+    """Draw a long recording: some micro-expressions, and blinks, talk and turns between.
+
+    `events` is the least and the greatest number of micro-expressions.
+    """
     rng = np.random.default_rng((motion, 1))
     frames = round(seconds * fps)
-    slot = frames / (events + 1)
+    shown = int(rng.integers(events[0], events[1] + 1))
+    slot = frames / (shown + 1)
     times, peaks = [], []
-    for index in range(events):
+    for index in range(shown):
         rise = max(round(rng.uniform(0.08, 0.26) * fps), 2)
         fall = max(min(round(rise * rng.uniform(0.7, 1.5)), round(0.5 * fps) - rise), 2)
         start = round((index + rng.uniform(0.3, 0.7)) * slot)
         times.append((start, start + rise, start + rise + fall))
         peaks.append(round(float(np.exp(rng.uniform(*np.log(mm)))), 2))
-    classes = class_cycle(CLASSES, events, rng)
+    classes = class_cycle(CLASSES, shown, rng)
     return ClipPlan(
         name, number, identity, motion, "long", fps, frames, size, tuple(times), tuple(classes),
-        tuple(peaks), "", True,
+        tuple(peaks), "", True, _pastimes(times, frames, fps, rng),
     )  # fmt: skip
+
+
+def _pastimes(
+    times: Sequence[tuple[int, int, int]], frames: int, fps: float, rng: Generator
+) -> tuple[tuple[int, int, str], ...]:
+    """Fill the time between events with what is none; the last of it is talk."""
+    rest = round(_REST_S * fps)
+    first, last = round(_PASTIME_S[0] * fps), frames - rest
+    starts = [rest, *(offset + rest for _, _, offset in times)]
+    stops = [*(onset - rest for onset, _, _ in times), last]
+    spans = []
+    for start, stop in zip(starts, stops, strict=True):
+        at = start
+        while stop - at >= first:
+            end = min(at + round(rng.uniform(*_PASTIME_S) * fps), stop)
+            spans.append((at, end))
+            at = end + round(rng.uniform(0.2, 0.8) * fps)
+    kinds = class_cycle(DISTRACTORS, len(spans), rng)
+    return tuple(
+        (start, end, "talk" if (start, end) == spans[-1] else kind)
+        for (start, end), kind in zip(spans, kinds, strict=True)
+    )
 
 
 def perform(plan: ClipPlan, subject: Subject) -> tuple[Curves, tuple[Event, ...]]:
@@ -125,8 +159,10 @@ def perform(plan: ClipPlan, subject: Subject) -> tuple[Curves, tuple[Event, ...]
     )
     if plan.distractor:
         add_distractor(curves, subject, plan.distractor, plan.fps, acting)
-    if plan.long:
-        _talk_at_the_end(curves, subject, plan, acting)
+    for first, stop, kind in plan.between:
+        part = blank(stop - first)
+        add_distractor(part, subject, kind, plan.fps, acting)
+        _insert(curves, part, first, max(round(_TAPER_S * plan.fps), 1))
     _blink(curves, subject, plan, blinking)
     return curves, events
 
@@ -142,14 +178,18 @@ def _blink(curves: Curves, subject: Subject, plan: ClipPlan, rng: Generator) -> 
             add_blink(curves, subject, float(start), plan.fps, rng)
 
 
-def _talk_at_the_end(curves: Curves, subject: Subject, plan: ClipPlan, rng: Generator) -> None:
-    first = max(offset for _, _, offset in plan.times) + round(0.3 * plan.fps)
-    if plan.frames - first < 0.5 * plan.fps:
-        return
-    part = blank(plan.frames - first)
-    add_distractor(part, subject, "talk", plan.fps, rng)
-    curves.units[first:] += part.units
+def _insert(curves: Curves, part: Curves, first: int, taper: int) -> None:
+    """Add a part from frame `first` on, faded in and out over `taper` frames."""
+    count = len(part.pose)
+    span = slice(first, first + count)
+    # A movement that the part cuts short would else end in a jump, which no face makes.
+    edge = np.minimum(np.arange(1, count + 1), np.arange(count, 0, -1)) / taper
+    fade = (0.5 - 0.5 * np.cos(np.pi * np.minimum(edge, 1))).astype(np.float32)
+    curves.units[span] += part.units * fade[:, None]
+    curves.pose[span] += part.pose * fade[:, None]
+    curves.gaze[span] += part.gaze * fade[:, None]
     for name, depth in part.creases.items():
-        curves.creases[name][first:] += depth
+        curves.creases[name][span] += depth * fade[:, None]
     for name, strength in part.actions.items():
-        curves.actions.setdefault(name, blank(plan.frames).pose[:, 0])[first:] += strength
+        whole = curves.actions.setdefault(name, np.zeros(len(curves.pose), np.float32))
+        whole[span] += strength * fade
