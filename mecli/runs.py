@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mecli.errors import InputError, MissingDependency
 from mecli.files import read_json
 from mecli.predictions import LEAKED, read_predictions
+from mecli.schemes.au import SCHEMES as AU_SCHEMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +60,8 @@ def read_sources(source: str | Path, stdin: TextIO | None = None) -> list[Source
         table = read_predictions(source, stdin)
         return [Source(f"{table.source} {LEAKED}" if table.leaked else table.source, table)]
     header = read_header(folder)
+    if "parts" in header:
+        return _parts(folder, header)
     found = [Source(str(folder), read_predictions(folder / PREDICTIONS), header)]
     if header.get("selection") == ORACLE:
         leaked = read_predictions(folder / LEAKED_PREDICTIONS)
@@ -66,6 +69,15 @@ def read_sources(source: str | Path, stdin: TextIO | None = None) -> list[Source
     for one in found:
         _check_complete(one)
     return found
+
+
+def _parts(folder: Path, header: Mapping[str, Any]) -> list[Source]:
+    """Return the tables of a run for each action unit, as far as they are there."""
+    there = [p for p in AU_SCHEMES if p in header["parts"]]
+    there = [p for p in there if (folder / p / PREDICTIONS).exists()]
+    if not there:
+        raise InputError(f"{folder}: no action unit is done yet; go on with `mecli train --resume`")
+    return [source for part in there for source in read_sources(folder / part)]
 
 
 def newest_run(folder: Path) -> Path:

@@ -79,12 +79,17 @@ class TrainResult:
         }
 
 
-def train(options: TrainOptions, progress: Progress | None = None) -> TrainResult:
-    """Train all folds of `options` into a new run folder, and a checkpoint on all clips."""
+def train(
+    options: TrainOptions, progress: Progress | None = None, run: Path | None = None
+) -> TrainResult:
+    """Train all folds of `options`, and a checkpoint on all clips.
+
+    `run` is the folder to write into; by default a new one, named after the time.
+    """
     from mecli.training import folder, plan
 
     made = plan.make(options)
-    run = folder.new(options.runs, options.model, options.protocol)
+    run = run or folder.new(options.runs, options.model, options.protocol)
     files.write_json(run / folder.OPTIONS, options.as_json())
     files.write_json(run / folder.RUN, made.description())
     return _train(made, run, progress)

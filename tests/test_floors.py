@@ -67,7 +67,7 @@ FLOORS = [
         "export",
         "zoo",
     },
-    {"exhibits", "bundle"},
+    {"exhibits", "units", "bundle"},
     {"predict"},
     {"predictor"},
     {"bench"},

@@ -158,7 +158,7 @@ def test_runs_on_single_action_units_add_up_to_the_au_protocol(tmp_path: Path) -
     result = evaluate(runs, EvaluateOptions(resamples=50))
     assert result.comparisons == ()
     assert result.notes == ()
-    (table,) = to_json(result)["cd6me"]
+    (table,) = to_json(result)["action_units"]
     assert table["title"] == "CD6ME m"
     assert [row["name"] for row in table["rows"]] == ["AU4", "AU12", "mean over AUs"]
     for row, unit in zip(table["rows"], (4, 12), strict=False):
@@ -173,13 +173,13 @@ def test_runs_on_single_action_units_add_up_to_the_au_protocol(tmp_path: Path) -
 def test_the_au_protocol_has_a_table_for_each_model_and_for_one_run(tmp_path: Path) -> None:
     runs = [unit_run(tmp_path, 4, 0, model=model) for model in ("m", "n")]
     both = to_json(evaluate(runs, EvaluateOptions(resamples=50)))
-    assert [table["title"] for table in both["cd6me"]] == ["CD6ME m", "CD6ME n"]
+    assert [table["title"] for table in both["action_units"]] == ["CD6ME m", "CD6ME n"]
     assert len(both["comparisons"]) == 1
     one = to_json(evaluate(runs[:1], EvaluateOptions(resamples=50)))
     assert one["organisers"] is None
-    assert one["cd6me"][0]["rows"][0]["name"] == "AU4"
+    assert one["action_units"][0]["rows"][0]["name"] == "AU4"
 
 
 def test_other_protocols_are_no_part_of_the_au_protocol(tmp_path: Path) -> None:
     run = unit_run(tmp_path, 4, 0, protocol="kfold")
-    assert "cd6me" not in to_json(evaluate([run], EvaluateOptions(resamples=50)))
+    assert "action_units" not in to_json(evaluate([run], EvaluateOptions(resamples=50)))

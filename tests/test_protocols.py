@@ -73,7 +73,7 @@ def test_action_units_are_trained_one_by_one_and_add_up(tmp_path: Path) -> None:
     result = evaluate(runs, QUICK)
     assert [r.classes for r in result.runs] == [("without AU4", "AU4"), ("without AU12", "AU12")]
     assert [fold["name"] for fold in read_json(runs[0] / "run.json")["folds"]] == list(corpora)
-    (table,) = to_json(result)["cd6me"]
+    (table,) = to_json(result)["action_units"]
     assert [(row["name"], row["clips"]) for row in table["rows"]] == [
         ("AU4", 18), ("AU12", 18), ("mean over AUs", None),
     ]  # fmt: skip

@@ -47,8 +47,8 @@ def evaluate(
     """Score runs: pooled UF1 and UAR with 95 % intervals over subjects.
 
     Where a protocol and its labels are those of a challenge, what its organisers ask for
-    is printed too, named as they name it; runs with labels au1 to au17 and protocol lodo
-    add up to the AU protocol CD6ME.
+    is printed too, named as they name it; a run with labels au is scored by F1 per
+    action unit, which with protocol lodo is CD6ME.
 
     Several runs are compared on the clips they share, by a paired bootstrap.
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mecli import terminal
 from mecli.commands.flags import Jobs, Json, RunsFolder, known
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mecli.train import TrainResult
+    from mecli.units import UnitsResult
+
+    Results = Sequence[TrainResult | UnitsResult]
 
 
 def train(
@@ -26,7 +34,10 @@ def train(
     protocol: Annotated[str, typer.Option(help=f"One of: {known('protocol')}.")] = "loso",
     labels: Annotated[
         str,
-        typer.Option(help=f"One of: {known('label scheme')}; or a CSV with columns label,class."),
+        typer.Option(
+            help=f"One of: {known('label scheme')}; au for all twelve of them, judged one by "
+            "one; or a CSV with columns label,class."
+        ),
     ] = "megc2019",
     epochs: Annotated[int | None, typer.Option(help="[default: the model's own]")] = None,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
@@ -83,14 +94,17 @@ def train(
     Example: mecli train --protocol loso --model cnn-lstm --set input=flow
     """
     from mecli import train as verb
-    from mecli.report import runs as report
+    from mecli import units
 
     names = [name.strip() for name in model.split(",")]
     with terminal.progress("train") as progress:
-        if resume is not None:
+        if resume is not None and units.is_units(resume):
+            results: Results = [units.resume_units(resume, progress, jobs)]
+        elif resume is not None:
             results = [verb.resume(resume, progress, jobs)]
         elif options_file is not None:
-            results = [verb.train(verb.read_options(options_file), progress)]
+            options = verb.read_options(options_file)
+            results = units.train_any(options, [options.model], progress)
         else:
             options = verb.TrainOptions(
                 caches=tuple(caches or [Path("mecli.h5")]),
@@ -114,18 +128,23 @@ def train(
                 keep_weights=keep_weights,
                 runs=folder,
             )
-            results = verb.train_each(options, names, progress)
+            results = units.train_any(options, names, progress)
+    _show(results, names, json=json)
+
+
+def _show(results: Results, names: Sequence[str], *, json: bool) -> None:
+    from mecli.report import runs as report
+
     for line in dict.fromkeys(line for result in results for line in result.warnings):
         terminal.note(f"warning: {line}")
     documents = [result.as_json() for result in results]
-    if len(documents) == 1:
-        if json:
-            terminal.show_json(documents[0])
-        else:
-            terminal.show(report.train_text(documents[0], sys.stdout))
-        return
-    named = [{"model": name, **d} for name, d in zip(names, documents, strict=True)]
+    of_units = any("parts" in document for document in documents)
+    named = [{"model": name, **d} for name, d in zip(names, documents, strict=len(documents) > 1)]
     if json:
-        terminal.show_json(named)
+        terminal.show_json(documents[0] if len(documents) == 1 else named)
+    elif of_units:
+        terminal.show(report.units_text(documents, sys.stdout))
+    elif len(documents) == 1:
+        terminal.show(report.train_text(documents[0], sys.stdout))
     else:
         terminal.show(report.trained_text(named, sys.stdout))

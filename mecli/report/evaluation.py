@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mecli import metrics
-from mecli.report.organisers import asked, cd6me
+from mecli.report.organisers import action_units, asked
 from mecli.report.tables import Table, count, interval, number, render
+from mecli.schemes.au import SCHEMES as AU_SCHEMES
 from mecli.statistics import Intervals, mean_and_sd
 
 if TYPE_CHECKING:
@@ -106,24 +107,30 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     by: str | None = None
 
+    @property
+    def of_units(self) -> bool:
+        """Whether all runs judge single action units, and several: their sum is what counts."""
+        schemes = {run.scheme for run in self.runs}
+        return len(schemes) > 1 and schemes <= set(AU_SCHEMES)
+
 
 def to_json(result: Evaluation) -> dict[str, Any]:
     """Return one JSON-able document: the source's object, or ``runs`` and ``comparisons``."""
     documents = [_run_json(run) for run in result.runs]
     if len(documents) == 1:
-        of_units = {"cd6me": units} if (units := _units_json(result)) else {}
+        of_units = {"action_units": units} if (units := _units_json(result)) else {}
         return {**documents[0], **of_units, "notes": list(result.notes)}
     comparisons = [_comparison_json(comparison) for comparison in result.comparisons]
     return {
         "runs": documents,
         "comparisons": comparisons,
-        "cd6me": _units_json(result),
+        "action_units": _units_json(result),
         "notes": list(result.notes),
     }
 
 
 def _units_json(result: Evaluation) -> list[dict[str, Any]]:
-    return [table.as_json() for table in cd6me(result.runs)]
+    return [table.as_json() for table in action_units(result.runs)]
 
 
 def to_text(result: Evaluation, stream: TextIO | None = None) -> str:
@@ -131,9 +138,9 @@ def to_text(result: Evaluation, stream: TextIO | None = None) -> str:
     blocks: list[str | Table] = []
     if len(result.runs) > 1:
         blocks += _side_by_side(result)
-    for run in result.runs:
+    for run in () if result.of_units else result.runs:
         blocks += _run_blocks(run, result.by)
-    for table in cd6me(result.runs):
+    for table in action_units(result.runs):
         blocks += table.blocks()
     return render(blocks, stream)
 

@@ -99,7 +99,7 @@ def asked(run: RunEvaluation) -> Asked | None:
     if run.protocol == "loso" and run.scheme == "megc2018" and set(run.by_corpus) & set(_MEGC2018):
         return _cde2018(run)
     if run.scheme in AU_SCHEMES:
-        return None  # one action unit is a part only: see `cd6me`
+        return None  # one action unit is a part only: see `action_units`
     if run.protocol == "hde":
         return _hde(run)
     if run.protocol == "lodo":
@@ -107,31 +107,43 @@ def asked(run: RunEvaluation) -> Asked | None:
     return None
 
 
-def cd6me(runs: Sequence[RunEvaluation]) -> tuple[Asked, ...]:
-    """Return the AU protocol's table of each model that `runs` score leaving corpora out.
+def action_units(runs: Sequence[RunEvaluation]) -> tuple[Asked, ...]:
+    """Return a table of F1 per action unit for each model and protocol with several units.
 
-    Each run judges one action unit; its F1 is that of showing it, pooled over corpora.
+    Each run judges one unit; its F1 is that of showing it, pooled over all held-out clips.
+    Leaving corpora out makes it the protocol CD6ME, which is shown for a single unit too.
     """
-    found: dict[str, dict[str, RunEvaluation]] = {}
+    found: dict[tuple[str, str], dict[str, RunEvaluation]] = {}
     for run in runs:
-        if run.protocol == "lodo" and run.scheme in AU_SCHEMES:
-            found.setdefault(run.model or "", {})[run.scheme] = run
-    return tuple(_cd6me(model, of_unit) for model, of_unit in found.items())
+        if run.scheme in AU_SCHEMES:
+            made = (run.protocol or "", " ".join([run.model or "", *["LEAKED"] * run.leaked]))
+            found.setdefault(made, {})[run.scheme] = run
+    return tuple(
+        _cd6me(model, of_unit) if protocol == "lodo" else _units(f"{model} {protocol}", of_unit)
+        for (protocol, model), of_unit in found.items()
+        if protocol == "lodo" or len(of_unit) > 1
+    )
 
 
-def _cd6me(model: str, of_unit: Mapping[str, RunEvaluation]) -> Asked:
+def _units(name: str, of_unit: Mapping[str, RunEvaluation]) -> Asked:
     rows = []
     for run in (of_unit[name] for name in AU_SCHEMES if name in of_unit):
         f1 = float(metrics.f1_per_class(run.whole.counts)[1])
         rows.append(Row(run.classes[1], _size(run.whole), {"F1": f1}))
     absent = [f"AU{unit}" for name, unit in AU_SCHEMES.items() if name not in of_unit]
-    remarks = [f"no run here for {', '.join(absent)}"] if absent else []
+    remarks = (f"no run here for {', '.join(absent)}",) if absent else ()
+    title = " ".join(["action units", *name.split()])
+    return Asked(title, "", (*rows, _mean("mean over AUs", rows)), remarks)
+
+
+def _cd6me(model: str, of_unit: Mapping[str, RunEvaluation]) -> Asked:
+    table = _units(model, of_unit)
     everywhere = dict.fromkeys(name for run in of_unit.values() for name in run.by_corpus)
     return Asked(
-        " ".join(["CD6ME", model]).strip(),
+        " ".join(["CD6ME", *model.split()]),
         "Varanka, Li, Peng, Zhao, IEEE TAFFC 2024, arXiv 2211.11425",
-        (*rows, _mean("mean over AUs", rows)),
-        (*remarks, *_strangers(everywhere, _CD6ME, "CD6ME")),
+        table.rows,
+        (*table.remarks, *_strangers(everywhere, _CD6ME, "CD6ME")),
     )
 
 

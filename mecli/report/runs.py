@@ -61,6 +61,23 @@ def trained_text(results: Sequence[Mapping[str, Any]], stream: TextIO | None = N
     return render([Table(["model", "run", "folds", *header], rows, left=2), notes], stream)
 
 
+def units_text(results: Sequence[Mapping[str, Any]], stream: TextIO | None = None) -> str:
+    """Return where the runs of all action units are, F1 of each, and who has none.
+
+    `results` are JSON objects of `UnitsResult`s.
+    """
+    blocks: list[str | Table] = []
+    for result in results:
+        blocks.append(f"run {result['run']}")
+        table = result["action_units"]
+        if table is not None:
+            rows = [[r["name"], str(r["clips"] or ""), number(r["F1"])] for r in table["rows"]]
+            blocks.append(Table([table["title"], "clips", "F1"], rows))
+        if result["skipped"]:
+            blocks.append("\n".join(f"{u.upper()}: {why}" for u, why in result["skipped"].items()))
+    return render(blocks, stream)
+
+
 def _score(result: Mapping[str, Any], name: str) -> str:
     """Write a score; of several seeds the ensemble's, and how they spread."""
     text = number(result[name])

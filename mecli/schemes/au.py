@@ -43,3 +43,5 @@ def shows(unit: int, annotations: Iterable[Annotation]) -> LabelTable:
 au1, au2, au4, au5, au6, au7 = (partial(shows, unit) for unit in UNITS[:6])
 au9, au10, au12, au14, au15, au17 = (partial(shows, unit) for unit in UNITS[6:])
 SCHEMES = {f"au{unit}": unit for unit in UNITS}
+ALL = "au"
+"""What stands for all of them on the command line: multi-label, a run for each."""

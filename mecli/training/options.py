@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mecli import files, registry
 from mecli.errors import InputError, UnknownName, UsageError
+from mecli.schemes.au import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +46,7 @@ class TrainOptions:
     def __post_init__(self) -> None:
         registry.check_name("model", self.model)
         registry.check_name("protocol", self.protocol)
-        if not self.labels.casefold().endswith(".csv"):
+        if self.labels != ALL and not self.labels.casefold().endswith(".csv"):
             registry.check_name("label scheme", self.labels)
         if not self.caches:
             raise UsageError("no cache named, expected at least one")

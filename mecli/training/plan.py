@@ -12,6 +12,7 @@ import torch
 from mecli import __version__, registry
 from mecli.errors import InputError, UsageError
 from mecli.models.options import resolve
+from mecli.schemes.au import ALL
 from mecli.training import dataset, engines, folder, precision, selection, start
 from mecli.training.job import FINAL, FoldTask, Job
 
@@ -182,6 +183,8 @@ def make(options: TrainOptions) -> Plan:
 
     Raises `InputError` for caches, folds or a checkpoint that cannot be trained on.
     """
+    if options.labels == ALL:
+        raise UsageError(f"labels '{ALL}' are a run for each action unit, made by train_units")
     model_options, checkpoint = settled(options)
     _check_selection(options, model_options)
     precision.check(options.precision, engines.device(options.engine))
