@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mecli.clips import person_of
 from mecli.errors import InputError
 from mecli.files import write_text
 
@@ -263,7 +264,8 @@ def _person(cells: Mapping[str, str], where: str) -> tuple[str, str]:
                 f"{where}: the {name} is not known: clip '{cells['clip']}' is not "
                 f"corpus/subject/name; add a column '{name}'"
             )
-    return (subject if subject.startswith(f"{corpus}/") else f"{corpus}/{subject}"), corpus
+    own = person_of(corpus, "")  # long and short recordings show the same people
+    return own + subject.removeprefix(f"{corpus}/").removeprefix(own), corpus
 
 
 def _score(cell: str, where: str) -> float:

@@ -77,6 +77,14 @@ def test_a_bare_subject_becomes_a_person_of_its_corpus() -> None:
     assert {row.subject for row in table.rows} == {"casme2/sub01"}
 
 
+def test_long_and_short_recordings_show_the_same_people() -> None:
+    rows = ["samm-lv/006/006_1_2,006,samm-lv", "samm/006/006_1_2,006,samm"]
+    rows += ["samm-lv/006/b,samm/006,samm-lv", "samm-lv/006/c,samm-lv/006,samm-lv"]
+    table = read("\n".join([HEADER, *(f"{row},a,b" for row in rows)]) + "\n")
+    assert [row.subject for row in table.rows] == ["samm/006"] * 4
+    assert [row.corpus for row in table.rows] == ["samm-lv", "samm", "samm-lv", "samm-lv"]
+
+
 def test_subject_and_corpus_are_taken_from_the_clip_id_or_the_person() -> None:
     (row,) = read("clip,label,prediction\ncasme2/sub01/EP02_01f,a,b\n").rows
     assert (row.subject, row.corpus) == ("casme2/sub01", "casme2")
