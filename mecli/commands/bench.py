@@ -77,6 +77,29 @@ def bench_predict(
         terminal.show(figures_text("bench predict", figures))
 
 
+@app.command("synth")
+def bench_synth(
+    subjects: Annotated[int, typer.Option(help="How many faces.")] = 2,
+    clips: Annotated[int, typer.Option(help="Clips to render of each.")] = 6,
+    pairs: Annotated[int, typer.Option(help="Pairs of onset and apex of each.")] = 48,
+    json: Json = False,
+) -> None:
+    """Render clips and pairs at 320×352 in one process, per second of processor time.
+
+    Example: mecli bench synth --json
+    """
+    from mecli.bench import synth as verb
+    from mecli.report.clips import figures_text
+
+    options = verb.BenchSynthOptions(subjects=subjects, clips=clips, pairs=pairs)
+    with terminal.progress("bench synth") as progress:
+        figures = verb.bench_synth(options, progress=progress)
+    if json:
+        terminal.show_json(figures)
+    else:
+        terminal.show(figures_text("bench synth", figures))
+
+
 @app.command("train")
 def bench_train(
     models: Annotated[
