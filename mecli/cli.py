@@ -21,6 +21,7 @@ from mecli.commands import (
     models,
     predict,
     preview,
+    spot,
     synth,
     train,
 )
@@ -81,6 +82,7 @@ app.command()(extract.extract)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(predict.predict)
+app.command()(spot.spot)
 app.command()(audit.audit)
 app.command()(check.check)
 app.command()(preview.preview)

@@ -31,6 +31,7 @@ from mecli.commands.flags import whole_numbers
 from mecli.commands.models import models
 from mecli.commands.predict import predict
 from mecli.commands.preview import preview
+from mecli.commands.spot import spot
 from mecli.commands.synth import synth
 from mecli.commands.train import train
 from mecli.evaluate import EvaluateOptions
@@ -38,6 +39,7 @@ from mecli.export import ExportOptions
 from mecli.extract import ExtractOptions
 from mecli.predict import PredictOptions
 from mecli.preview import PreviewOptions
+from mecli.spot import SpotOptions
 from mecli.synth import SynthOptions
 from mecli.train import TrainOptions
 from mecli.verify import VerifyOptions
@@ -72,6 +74,7 @@ def run(*arguments: str, **environment: str) -> Any:
         (bench_extract, BenchExtractOptions),
         (bench_predict, BenchPredictOptions),
         (bench_train, BenchTrainOptions),
+        (spot, SpotOptions),
         (synth, SynthOptions),
         (audit, AuditOptions),
         (check, CheckOptions),

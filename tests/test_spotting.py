@@ -25,7 +25,7 @@ def move(
     made: NDArray[np.float32], regions: tuple[int, ...], onset: int, offset: int, px: float
 ) -> None:
     """Let `regions` move down and back between two frames."""
-    course = np.sin(np.linspace(0, np.pi, offset - onset + 1)) * px
+    course = np.sin(np.linspace(0, np.pi, offset - onset + 1)) ** 2 * px
     made[onset : offset + 1, list(regions), 1] += course[:, None].astype(np.float32)
 
 

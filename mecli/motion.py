@@ -1,0 +1,173 @@
+"""A long video as a stream: how far each region of the face has moved, frame after frame.
+
+The face is found anew every two seconds. The frames of such a stretch are aligned to its
+first one by tracked points and compared with it by dense flow at half size; what the head
+does is taken out. The first frame of a stretch is the last one of the stretch before, so
+that displacements join up. One stretch of frames is held at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from mecli.alignment import compose, face_transform, track, warp
+from mecli.errors import InputError
+from mecli.flow import reduce, remove_head_motion
+from mecli.rois import FACE_SIZE
+from mecli.video import read_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from mecli.clips import Clip
+    from mecli.interfaces import Landmarker
+    from mecli.video import Frame
+
+    Gray = NDArray[np.uint8]
+
+REGIONS: dict[str, tuple[int, ...]] = {
+    "left_outer_brow": (17, 18, 19),
+    "left_inner_brow": (20, 21),
+    "right_inner_brow": (22, 23),
+    "right_outer_brow": (24, 25, 26),
+    "left_eye": (36, 37, 38, 39, 40, 41),
+    "right_eye": (42, 43, 44, 45, 46, 47),
+    "left_nostril": (31, 31, 40),
+    "right_nostril": (35, 35, 47),
+    "left_mouth_corner": (48,),
+    "right_mouth_corner": (54,),
+    "upper_lip": (50, 51, 52),
+    "lower_lip": (56, 57, 58),
+    "chin": (57, 8),
+}
+"""The landmarks each region is centred on; a box of 28 pixels of the 240×280 face."""
+
+LIDS = tuple(list(REGIONS).index(name) for name in ("left_eye", "right_eye"))
+"""Places of the regions that a blink moves."""
+
+ANALYSED_FPS = 30.0
+"""Frames a second that are looked at, at least; up to twice as many."""
+
+_STRETCH_S = 2.0
+_GRID = (35, 30)
+_HALF_BOX_PX = 14.0
+_SIZE = (FACE_SIZE[0] // 2, FACE_SIZE[1] // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """How the regions of one face move through a video."""
+
+    displacement: NDArray[np.float32]
+    """(T, R, 2) pixels of the 240×280 face since the first frame: dx right, dy down."""
+    seen: NDArray[np.bool_]
+    """(T,) whether a face was there to be measured; nothing moves where it was not."""
+    step: int
+    """Every how manieth frame of the video was looked at."""
+    frame_count: int
+    """Frames of the video."""
+
+
+def measure(clip: Clip, fps: float, landmarker: Landmarker) -> Motion:
+    """Return how each of `REGIONS` moves through `clip`, decoded once, in bounded memory.
+
+    Raises `InputError` for a video that cannot be decoded, has fewer than two frames or
+    never shows a face.
+    """
+    step = max(1, int(fps / ANALYSED_FPS))
+    length = max(2, round(_STRETCH_S * fps / step))
+    last = -1
+
+    def looked_at() -> Iterator[Frame]:
+        nonlocal last
+        for frame in read_frames(clip.pixels):
+            last = frame.position
+            if last % step == 0:
+                yield frame
+
+    parts: list[NDArray[np.float32]] = []
+    seen: list[bool] = []
+    here = np.zeros((len(REGIONS), 2), np.float32)
+    for first, grays in _stretches(looked_at(), length):
+        moved, there = _moved(first, grays, clip, landmarker)
+        fresh = slice(1 if parts else 0, None)
+        parts.append((here + moved)[fresh])
+        seen += there[fresh]
+        here = here + moved[-1]
+    if len(seen) < 2:
+        raise InputError(f"{clip.location}: clip {clip.clip_id}: one frame only")
+    if not any(seen):
+        raise InputError(f"{clip.location}: clip {clip.clip_id}: no face found in any of it")
+    return Motion(np.concatenate(parts), np.array(seen), step, last + 1)
+
+
+def _stretches(frames: Iterator[Frame], length: int) -> Iterator[tuple[Frame, list[Gray]]]:
+    """Yield lists of `length` + 1 gray images and the first frame of each in colour.
+
+    Each starts with the last frame of the one before.
+    """
+    first = next(frames, None)
+    if first is None:
+        return
+    grays = [_gray(first)]
+    for frame in frames:
+        grays.append(_gray(frame))
+        if len(grays) > length:
+            yield first, grays
+            first, grays = frame, grays[-1:]
+    if len(grays) > 1:
+        yield first, grays
+
+
+def _gray(frame: Frame) -> Gray:
+    return np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+def _moved(
+    first: Frame, grays: list[Gray], clip: Clip, landmarker: Landmarker
+) -> tuple[NDArray[np.float32], list[bool]]:
+    """Return (F, R, 2) face pixels since the `first` of `grays`, and where the face was there."""
+    faces = landmarker.find(first.image[None], clip, [first.position])[0]
+    if not faces:
+        return np.zeros((len(grays), len(REGIONS), 2), np.float32), [False] * len(grays)
+    landmarks = faces[0].landmarks
+    to_face = face_transform(landmarks)
+    cells = _region_weights(landmarks @ to_face[:, :2].T + to_face[:, 2])
+    # Half the size; pixel centres keep their place: x' + ½ = (x + ½) / 2.
+    half = (to_face * 0.5).astype(np.float32)
+    half[:, 2] -= 0.25
+    tracking = track(grays, landmarks)
+    transforms = [compose(half, t) for t in tracking.transforms]
+    there = [True, *(tracking.inliers[1:] > 0).tolist()]
+    engine: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    reference = warp(grays[0], transforms[0], _SIZE)
+    rows = [np.zeros((len(cells), 2), np.float32)]
+    for gray, transform, tracked in zip(grays[1:], transforms[1:], there[1:], strict=True):
+        if not tracked:
+            rows.append(rows[-1])
+            continue
+        flow = engine.calc(reference, warp(gray, transform, _SIZE), None)
+        left = remove_head_motion(reduce(flow, _GRID)) * 2
+        rows.append(cells @ left.reshape(-1, 2))
+    return np.stack(rows).astype(np.float32), there
+
+
+def _region_weights(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (R, cells) weights that average the flow map over the box of each region."""
+    height, width = _GRID
+    unit = FACE_SIZE[0] / height
+    y, x = np.mgrid[:height, :width] * unit + (unit - 1) / 2
+    rows = []
+    for members in REGIONS.values():
+        cx, cy = points[list(members)].mean(axis=0)
+        cx = np.clip(cx, _HALF_BOX_PX, FACE_SIZE[1] - 1 - _HALF_BOX_PX)
+        cy = np.clip(cy, _HALF_BOX_PX, FACE_SIZE[0] - 1 - _HALF_BOX_PX)
+        inside = (np.abs(x - cx) <= _HALF_BOX_PX) & (np.abs(y - cy) <= _HALF_BOX_PX)
+        rows.append(inside.ravel() / inside.sum())
+    return np.stack(rows).astype(np.float32)

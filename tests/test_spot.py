@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mecli import cli
+from mecli.clips import Clip, Held
+from mecli.errors import InputError, UsageError
+from mecli.interval_metrics import Spot, tally
+from mecli.landmarks.choose import choose
+from mecli.motion import REGIONS, measure
+from mecli.report.spots import Spotted, spots_text
+from mecli.spot import SpotOptions, spot
+from mecli.video import read_frames, write_video
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+OPTIONS = SpotOptions(landmarks="embedded", jobs=0)
+
+
+@pytest.fixture(scope="module")
+def still(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One second of one picture: nothing moves."""
+    path = tmp_path_factory.mktemp("still") / "still.mp4"
+    first = next(read_frames(sample / "clips" / "long01.mp4"))
+    write_video(path, [first.image] * 30, 30.0)
+    return path
+
+
+def held(images: NDArray[np.uint8]) -> Clip:
+    return Clip("made", "s01", "held", (), held=Held(images))
+
+
+def test_the_expressions_of_a_long_video_are_found_and_nothing_else(sample: Path) -> None:
+    (video,) = spot([str(sample / "clips" / "long01.mp4")], OPTIONS)
+    with (sample / "annotation.csv").open() as sheet:
+        true = [
+            Spot(int(row["OnsetFrame"]) - 1, int(row["OffsetFrame"]) - 1)
+            for row in csv.DictReader(sheet)
+            if row["Filename"] == "long01"
+        ]
+    # Where, whatever it is called: one of the three lasts half a second to the frame.
+    found = [Spot(i.onset, i.offset) for i in video.intervals]
+    assert len(true) == 3
+    assert tally({"long01": true}, {"long01": found})["overall"].f1 >= 2 / 3
+    assert (video.frames, video.fps, video.seen) == (500, 50.0, 1.0)
+
+
+def test_every_video_is_answered_in_its_order_whatever_is_wrong_with_one(
+    still: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    chosen = ["spot", "-", "--landmarks", "embedded", "-j", "0"]
+    listed = f"{broken}\n{still}\n/nowhere.mp4\n"
+    result = CliRunner().invoke(cli.app, [*chosen, "--json"], input=listed)
+    assert result.exit_code == 3
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["source"] for line in lines] == [str(broken), "/nowhere.mp4"]
+    assert "cannot be opened as video" in lines[0]["error"]
+    assert "2 failures; the other clips went on" in result.stderr
+    table = CliRunner().invoke(cli.app, [*chosen, "--csv", "-"], input=listed)
+    rows = list(csv.DictReader(io.StringIO(table.stdout)))
+    assert [row["source"] for row in rows] == [str(broken), "/nowhere.mp4"]
+    assert all(row["error"] for row in rows)
+
+
+def test_a_video_nobody_moves_in_gives_no_interval(still: Path, tmp_path: Path) -> None:
+    out = tmp_path / "spots.csv"
+    chosen = ["spot", str(still), "--landmarks", "embedded", "-j", "0", "--csv", str(out)]
+    result = CliRunner().invoke(cli.app, chosen)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "0 intervals in 1 video, 0.0 min; frames count from 0\n"
+    assert out.read_text().count("\n") == 1
+    again = CliRunner().invoke(cli.app, chosen)
+    assert again.exit_code == 3
+    assert "exists; name another file" in again.stderr
+    both = CliRunner().invoke(cli.app, [*chosen[:-1], "-", "--json"])
+    assert both.exit_code == 2
+
+
+def test_every_second_frame_of_a_fast_video_is_looked_at(sample: Path) -> None:
+    images = [f.image for f in read_frames(sample / "clips" / "long01.mp4", 0, 24)]
+    clip = held(np.stack(images))
+    all_frames = measure(clip, 50.0, choose("embedded"))
+    half = measure(clip, 60.0, choose("embedded"))
+    assert (all_frames.step, half.step) == (1, 2)
+    assert (all_frames.displacement.shape, half.displacement.shape) == (
+        (25, len(REGIONS), 2),
+        (13, len(REGIONS), 2),
+    )
+    assert all_frames.frame_count == half.frame_count == 25
+    assert np.abs(half.displacement - all_frames.displacement[::2]).max() < 0.15
+
+
+def test_a_face_that_leaves_moves_nothing_while_it_is_away(sample: Path) -> None:
+    images = [f.image for f in read_frames(sample / "clips" / "long01.mp4", 0, 9)]
+    clip = held(np.stack([*images, *[np.zeros_like(images[0])] * 20]))
+    motion = measure(clip, 4.0, choose("embedded"))
+    assert motion.seen.tolist() == [True] * 10 + [False] * 20
+    assert np.ptp(motion.displacement[10:], axis=0).max() == 0
+    partly = Spotted("c", "c.mp4", fps=30.0, frames=30, seen=0.25)
+    assert "c: no face in 75% of it" in spots_text([partly])
+
+
+def test_what_cannot_be_searched_says_why(sample: Path, still: Path) -> None:
+    image = next(read_frames(still)).image
+    with pytest.raises(InputError, match="one frame only"):
+        measure(held(image[None]), 30.0, choose("embedded"))
+    with pytest.raises(InputError, match="no face found"):
+        measure(held(np.zeros((8, 120, 160, 3), np.uint8)), 30.0, choose("embedded"))
+    with pytest.raises(UsageError, match="--threshold is 0"):
+        SpotOptions(threshold=0)
+    with pytest.raises(UsageError, match="--fps is -1"):
+        SpotOptions(fps=-1)
+    (slow,) = spot([str(still)], SpotOptions(fps=10.0, jobs=0))
+    assert "10 frames/s cannot show" in slow.error
+    with pytest.raises(InputError, match="nowhere"):
+        list(spot(["/nowhere.mp4"], OPTIONS))
+    assert spots_text([slow]) == "no video could be searched\n"
