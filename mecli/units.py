@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from mecli.report.organisers import Asked
     from mecli.train import Progress
+    from mecli.training.dataset import Dataset
     from mecli.training.options import TrainOptions
 
 
@@ -72,11 +73,8 @@ def train_units(
         raise UsageError(f"--model {','.join(models)}: a model is named twice")
     for one in each:
         plan.settled(replace(one, labels="au1"))
-    skipped = {}
-    for name, unit in SCHEMES.items():
-        labels = set(dataset.read(options.caches, name).labels)
-        if len(labels) < 2:
-            skipped[name] = f"{'every' if 1 in labels else 'no'} clip shows AU{unit}"
+    why = {name: _unlearnable(options, dataset.read(options.caches, name)) for name in SCHEMES}
+    skipped = {name: reason for name, reason in why.items() if reason}
     if len(skipped) == len(SCHEMES):
         raise InputError(f"{options.caches[0]}: {skipped['au1']}, and so on for all twelve")
     results = []
@@ -86,6 +84,22 @@ def train_units(
         files.write_json(run / folder.RUN, _description(one, skipped))
         results.append(_train(run, one, skipped, progress))
     return results
+
+
+def _unlearnable(options: TrainOptions, data: Dataset) -> str:
+    """Return why some fold has only clips with, or only clips without a unit to learn from."""
+    from mecli.training import plan
+
+    unit = data.table.classes[1]
+    if len(set(data.labels)) < 2:
+        return f"{'every' if 1 in data.labels else 'no'} clip shows {unit}"
+    for fold in plan.folds(options, data):
+        shown = {data.table.index[clip] for clip in fold.train}
+        if len(shown) < 2:
+            return (
+                f"{'every' if 1 in shown else 'no'} training clip of fold {fold.name} shows {unit}"
+            )
+    return ""
 
 
 def train_any(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -102,6 +103,18 @@ def test_what_cannot_be_done_is_told_before_anything_is_trained(
     with pytest.raises(InputError, match="no clip shows AU1, and so on for all twelve"):
         train_units(options(alike, tmp_path, model_options={}), ["flow-svm"])
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_unit_that_one_person_alone_shows_cannot_be_learned(tmp_path: Path) -> None:
+    clips = [
+        replace(clip, labels={**clip.labels, "au": "9"}) if clip.clip_id.endswith("0/c0") else clip
+        for clip in corpus("samm")
+    ]
+    write_cache(tmp_path / "c.h5", clips)
+    made = options(tmp_path / "c.h5", tmp_path, protocol="loso", model_options={})
+    (result,) = train_units(made, ["flow-svm"])
+    assert result.skipped["au9"] == "no training clip of fold samm/samm0 shows AU9"
+    assert "au12" in result.parts
 
 
 def test_a_folder_without_a_finished_unit_is_refused(cache: Path, tmp_path: Path) -> None:

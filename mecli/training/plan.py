@@ -189,14 +189,22 @@ def make(options: TrainOptions) -> Plan:
     _check_selection(options, model_options)
     precision.check(options.precision, engines.device(options.engine))
     data = dataset.read(options.caches, options.labels)
-    protocol = registry.load("protocol", options.protocol)
-    folds = protocol(data.persons, k=options.k, share=options.share, seed=options.seed)
+    divided = folds(options, data)
     if checkpoint is not None:
         assert options.pretrained is not None
         start.check_persons(options.pretrained, checkpoint, data.persons.values())
         stages = registry.load("model", options.model).stages(model_options)
         start.weights(checkpoint, stages, data.table.classes)
-    return Plan(options, model_options, data, folds, checkpoint)
+    return Plan(options, model_options, data, divided, checkpoint)
+
+
+def folds(options: TrainOptions, data: Dataset) -> tuple[Fold, ...]:
+    """Return the folds of the protocol that `options` name."""
+    protocol = registry.load("protocol", options.protocol)
+    divided: tuple[Fold, ...] = protocol(
+        data.persons, k=options.k, share=options.share, seed=options.seed
+    )
+    return divided
 
 
 def settled(options: TrainOptions) -> tuple[Any, Checkpoint | None]:
