@@ -462,7 +462,7 @@ class TestBadInput:
 def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, kill: signal.Signals) -> None:
     write_cache(tmp_path / "c.h5", records())
     mecli = [sys.executable, "-m", "mecli", "train"]
-    chosen = ["-c", "c.h5", "--set", "steps=2", "--set", "dense=16", "--epochs", "60"]
+    chosen = ["-c", "c.h5", "--set", "steps=2", "--set", "dense=16", "--epochs", "250"]
     process = subprocess.Popen(
         [*mecli, *chosen, "--engine", "pool", "-j", "1", "--no-final"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
