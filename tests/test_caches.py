@@ -149,7 +149,7 @@ def test_a_run_is_verified_with_its_folds_and_checkpoint(tmp_path: Path) -> None
         "predictions.csv: no such file",
         "1.safetensors: holds other weights",
         "final.safetensors: the weights are damaged",
-        "2.json: not a fold's result",
+        "2.json: damaged or not a fold's result",
         "x.json: is no fold",
     ):
         assert told in problems
