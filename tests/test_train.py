@@ -461,8 +461,15 @@ class TestBadInput:
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, kill: signal.Signals) -> None:
     write_cache(tmp_path / "c.h5", records())
-    mecli = [sys.executable, "-m", "mecli", "train"]
-    chosen = ["-c", "c.h5", "--set", "steps=2", "--set", "dense=16", "--epochs", "250"]
+    # A shell that starts its jobs in the background has them ignore SIGINT, heirs included.
+    heard = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    mecli = [
+        sys.executable,
+        "-c",
+        f"{heard}runpy.run_module('mecli', run_name='__main__')",
+        "train",
+    ]
+    chosen = ["-c", "c.h5", "--set", "steps=2", "--set", "dense=16", "--epochs", "100"]
     process = subprocess.Popen(
         [*mecli, *chosen, "--engine", "pool", "-j", "1", "--no-final"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
