@@ -26,7 +26,6 @@ FLOORS = [
     },
     {"records", "labels", "interfaces", "alignment", "flow", "quality", "spotting"},
     {
-        "recipe",
         "video",
         "cache",
         "workers",
