@@ -21,12 +21,12 @@ from mecli.rois import FACE_SIZE
 from mecli.video import read_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from mecli.clips import Clip
-    from mecli.interfaces import Landmarker
+    from mecli.interfaces import Face, Landmarker
     from mecli.video import Frame
 
     Gray = NDArray[np.uint8]
@@ -74,11 +74,19 @@ class Motion:
     """Frames of the video."""
 
 
-def measure(clip: Clip, fps: float, landmarker: Landmarker) -> Motion:
+def measure(
+    clip: Clip,
+    fps: float,
+    landmarker: Landmarker,
+    face: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Motion:
     """Return how each of `REGIONS` moves through `clip`, decoded once, in bounded memory.
 
-    Raises `InputError` for a video that cannot be decoded, has fewer than two frames or
-    never shows a face.
+    `face` is which one, the largest first, where the first is found; then the one nearest
+    to where it was. `progress` is told after each stretch how many frames are done. Raises
+    `InputError` for a video that cannot be decoded, has fewer than two frames or never
+    shows that face.
     """
     step = max(1, int(fps / ANALYSED_FPS))
     length = max(2, round(_STRETCH_S * fps / step))
@@ -94,16 +102,22 @@ def measure(clip: Clip, fps: float, landmarker: Landmarker) -> Motion:
     parts: list[NDArray[np.float32]] = []
     seen: list[bool] = []
     here = np.zeros((len(REGIONS), 2), np.float32)
+    known: NDArray[np.float32] | None = None
     for first, grays in _stretches(looked_at(), length):
-        moved, there = _moved(first, grays, clip, landmarker)
+        faces = landmarker.find(first.image[None], clip, [first.position])[0]
+        known, found = _followed(known, faces, face)
+        moved, there = _moved(grays, found)
         fresh = slice(1 if parts else 0, None)
         parts.append((here + moved)[fresh])
         seen += there[fresh]
         here = here + moved[-1]
+        if progress is not None:
+            progress(last + 1)
     if len(seen) < 2:
         raise InputError(f"{clip.location}: clip {clip.clip_id}: one frame only")
     if not any(seen):
-        raise InputError(f"{clip.location}: clip {clip.clip_id}: no face found in any of it")
+        which = f"face {face + 1}" if face else "face"
+        raise InputError(f"{clip.location}: clip {clip.clip_id}: no {which} found in any of it")
     return Motion(np.concatenate(parts), np.array(seen), step, last + 1)
 
 
@@ -129,14 +143,32 @@ def _gray(frame: Frame) -> Gray:
     return np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
-def _moved(
-    first: Frame, grays: list[Gray], clip: Clip, landmarker: Landmarker
-) -> tuple[NDArray[np.float32], list[bool]]:
-    """Return (F, R, 2) face pixels since the `first` of `grays`, and where the face was there."""
-    faces = landmarker.find(first.image[None], clip, [first.position])[0]
+def _followed(
+    known: NDArray[np.float32] | None, faces: list[Face], face: int
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+    """Return where the face was seen last and its landmarks (68, 2), None if it is not there."""
+    if known is None:
+        found = faces[face].landmarks if face < len(faces) else None
+        return found, found
     if not faces:
+        return known, None
+    centre = known.mean(axis=0)
+    apart = [float(np.hypot(*(other.landmarks.mean(axis=0) - centre))) for other in faces]
+    nearest = int(np.argmin(apart))
+    if apart[nearest] > np.ptp(known, axis=0).max():
+        # Another face than the one that was chosen, or the only one somewhere else.
+        if face:
+            return known, None
+        nearest = 0
+    return faces[nearest].landmarks, faces[nearest].landmarks
+
+
+def _moved(
+    grays: list[Gray], landmarks: NDArray[np.float32] | None
+) -> tuple[NDArray[np.float32], list[bool]]:
+    """Return (F, R, 2) face pixels since the first of `grays`, and where the face was there."""
+    if landmarks is None:
         return np.zeros((len(grays), len(REGIONS), 2), np.float32), [False] * len(grays)
-    landmarks = faces[0].landmarks
     to_face = face_transform(landmarks)
     cells = _region_weights(landmarks @ to_face[:, :2].T + to_face[:, 2])
     # Half the size; pixel centres keep their place: x' + ½ = (x + ½) / 2.

@@ -118,7 +118,8 @@ def _result(clip: Clip, outcome: workers.Outcome[Spotted]) -> Spotted:
 
 def search(task: _Task) -> Spotted:
     """Search one video; runs in a worker."""
-    from mecli.motion import LIDS, REGIONS, measure
+    from mecli.motion import REGIONS
+    from mecli.searching import search as search_video
     from mecli.video import probe
 
     clip, options = task.clip, task.options
@@ -128,23 +129,13 @@ def search(task: _Task) -> Spotted:
     if fps is None:
         raise InputError(f"{clip.location}: says no frame rate: name it with --fps")
     check_rate(f"{clip.location}: clip {clip.clip_id}", fps, force=options.force)
-    motion = measure(clip, fps, choose(options.landmarks))
-    last, step = motion.frame_count - 1, motion.step
+    found = search_video(clip, fps, choose(options.landmarks), threshold=options.threshold)
     return Spotted(
         clip=clip.clip_id,
         source=clip.location,
         fps=fps,
-        frames=motion.frame_count,
-        seen=float(motion.seen.mean()),
-        intervals=tuple(
-            replace(
-                found,
-                onset=found.onset * step,
-                apex=found.apex * step,
-                # The frames left out until the next one looked at belong to the interval.
-                offset=min(found.offset * step + step - 1, last),
-            )
-            for found in spotting.spot(motion.displacement, fps / step, LIDS, options.threshold)
-        ),
+        frames=found.frame_count,
+        seen=float(found.seen.mean()),
+        intervals=found.intervals,
         regions=tuple(REGIONS),
     )

@@ -70,10 +70,7 @@ def spot(
         raise InputError(f"displacement has shape {displacement.shape}, expected (T ≥ 2, R, 2)")
     if not fps > 0:
         raise InputError(f"fps is {fps}, expected a positive number")
-    moved = movement(displacement, fps)
-    face = np.setdiff1d(np.arange(moved.shape[1]), lids)
-    noise = np.maximum(np.median(moved, axis=0), _LEAST_NOISE_PX)
-    curve = strength(moved[:, face] / noise[face])
+    moved, face, noise, curve = _measured(displacement, fps, lids)
     level = float(np.median(curve))
     spread = max(1.4826 * float(np.median(np.abs(curve - level))), 0.1)
     summits, prominences = peaks(curve)
@@ -92,6 +89,23 @@ def spot(
         region = int(face[(moved[apex, face] / noise[face]).argmax()])
         found.append(Interval(onset, int(apex), offset, kind, float(prominence / spread), region))
     return _apart(found)
+
+
+def curve_of(
+    displacement: NDArray[np.float32], fps: float, lids: Sequence[int]
+) -> NDArray[np.float32]:
+    """Return (T,) how much the face less its lids moves, in multiples of its noise; as `spot`."""
+    return _measured(displacement, fps, lids)[-1].astype(np.float32)
+
+
+def _measured(
+    displacement: NDArray[np.float32], fps: float, lids: Sequence[int]
+) -> tuple[Floats, NDArray[np.int64], Floats, Floats]:
+    """Return movement (T, R) px, the regions but lids, the noise of each (R,), the curve (T,)."""
+    moved = movement(displacement, fps)
+    face = np.setdiff1d(np.arange(moved.shape[1]), lids)
+    noise = np.maximum(np.median(moved, axis=0), _LEAST_NOISE_PX)
+    return moved, face, noise, strength(moved[:, face] / noise[face])
 
 
 def movement(displacement: NDArray[np.float32], fps: float) -> Floats:

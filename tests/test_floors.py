@@ -49,7 +49,7 @@ FLOORS = [
         "recipe",
     },
     {"report", "training", "preprocess", "terminal", "motion"},
-    {"leaks"},
+    {"leaks", "searching"},
     {
         "extract",
         "train",

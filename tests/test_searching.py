@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from mecli.clips import Clip, Held
+from mecli.errors import InputError
+from mecli.landmarks.choose import choose
+from mecli.searching import search
+from mecli.video import read_frames
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def held(images: NDArray[np.uint8]) -> Clip:
+    return Clip("made", "s01", "held", (), held=Held(images))
+
+
+def faces(sample: Path, first: int, last: int) -> NDArray[np.uint8]:
+    return np.stack([f.image for f in read_frames(sample / "clips" / "long01.mp4", first, last)])
+
+
+def test_positions_are_frames_of_the_video_whatever_was_looked_at(sample: Path) -> None:
+    told: list[int] = []
+    clip = held(faces(sample, 60, 139))
+    found = search(clip, 60.0, choose("embedded"), threshold=0.1, progress=told.append)
+    assert (found.step, found.frame_count, found.fps) == (2, 80, 60.0)
+    assert found.curve.shape == found.seen.shape == (40,)
+    assert found.curve.dtype == np.float32
+    assert told == [80]
+    assert found.seen.all()
+    for interval in found.intervals:
+        assert 0 <= interval.onset <= interval.apex <= interval.offset < 80
+        assert interval.onset % 2 == interval.apex % 2 == 0
+
+
+def test_the_face_that_was_chosen_is_followed_and_no_other(sample: Path) -> None:
+    left = faces(sample, 0, 11)
+    right = left[:, :, ::-1]
+    both = np.concatenate([left, right], axis=2)
+    both[6:, :, left.shape[2] :] = 0
+    chosen = [search(held(both), 2.0, choose("embedded"), face=k).seen for k in (0, 1)]
+    # Two frames a stretch: what leaves the picture is lost with the next one.
+    assert sorted(seen[8:].mean() for seen in chosen) == [0.0, 1.0]
+    assert all(seen[:6].all() for seen in chosen)
+    with pytest.raises(InputError, match="no face 3 found in any of it"):
+        search(held(both), 30.0, choose("embedded"), face=2)
+
+
+def test_a_face_that_comes_back_elsewhere_is_found_again(sample: Path) -> None:
+    image = faces(sample, 0, 0)[0]
+    empty = np.zeros_like(image)
+    here = np.concatenate([image, empty, empty], axis=1)
+    there = np.concatenate([empty, empty, image], axis=1)
+    clip = held(np.stack([here] * 4 + [np.zeros_like(here)] * 4 + [there] * 5))
+    seen = search(clip, 2.0, choose("embedded")).seen
+    assert seen.tolist() == [True] * 4 + [False] * 5 + [True] * 4
