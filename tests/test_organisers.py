@@ -14,7 +14,8 @@ from mecli.errors import UnknownName, UsageError
 from mecli.evaluate import EvaluateOptions, evaluate
 from mecli.files import write_json
 from mecli.predictions import Prediction, write_predictions
-from mecli.report.evaluation import to_json, to_text
+from mecli.report.evaluation_json import to_json
+from mecli.report.evaluation_text import to_text
 from tests.test_evaluate import guess, save_run
 
 if TYPE_CHECKING:

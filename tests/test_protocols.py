@@ -10,7 +10,7 @@ import pytest
 from mecli.errors import InputError
 from mecli.evaluate import EvaluateOptions, evaluate
 from mecli.files import read_json
-from mecli.report.evaluation import to_json
+from mecli.report.evaluation_json import to_json
 from mecli.train import TrainOptions, train
 from tests.moving_records import record, write_cache
 

@@ -7,14 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mecli.report.evaluation import (
-    Comparison,
-    Evaluation,
-    Group,
-    RunEvaluation,
-    to_json,
-    to_text,
-)
+from mecli.report.evaluation import Comparison, Evaluation, Group, RunEvaluation
+from mecli.report.evaluation_json import to_json
+from mecli.report.evaluation_text import to_text
 from mecli.report.tables import Table, count, interval, number, render
 from mecli.statistics import Intervals
 

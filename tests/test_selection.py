@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from mecli import checkpoints, cli
 from mecli.errors import InputError, MissingDependency, UsageError
 from mecli.evaluate import evaluate
-from mecli.report.evaluation import to_json, to_text
+from mecli.report.evaluation_json import to_json
+from mecli.report.evaluation_text import to_text
 from mecli.runs import newest_run
 from mecli.train import TrainOptions, TrainResult, resume, train
 from mecli.training import folder, plan

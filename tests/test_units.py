@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from mecli import cli
 from mecli.errors import InputError, UsageError
 from mecli.evaluate import EvaluateOptions, evaluate
-from mecli.report.evaluation import to_json, to_text
+from mecli.report.evaluation_json import to_json
+from mecli.report.evaluation_text import to_text
 from mecli.train import TrainOptions, train
 from mecli.units import resume_units, train_units
 from tests.moving_records import write_cache

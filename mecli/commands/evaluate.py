@@ -55,7 +55,8 @@ def evaluate(
     Example: mecli evaluate runs/* --json | python -m json.tool
     """
     from mecli import evaluate as verb
-    from mecli.report import evaluation as report
+    from mecli.report.evaluation_json import to_json
+    from mecli.report.evaluation_text import to_text
 
     options = verb.EvaluateOptions(
         runs=folder,
@@ -71,6 +72,6 @@ def evaluate(
     for line in result.notes:
         terminal.note(f"note: {line}")
     if json:
-        terminal.show_json(report.to_json(result))
+        terminal.show_json(to_json(result))
     else:
-        terminal.show(report.to_text(result, sys.stdout))
+        terminal.show(to_text(result, sys.stdout))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from mecli.alignment import warp
 from mecli.report import svg
 from mecli.report.answers import MOMENTS
-from mecli.report.pictures import boxed, flow_colours, flow_scale, legend, png, resize
-from mecli.report.style import STYLE
+from mecli.report.pictures import boxed, flow_colours, flow_scale, legend, resize
+from mecli.report.shell import CLOSING, jpeg_uri, opening, png_uri, text
 from mecli.rois import FACE_SIZE
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
-_QUALITY = 88
 _LEGEND_PX = 84
 
 
@@ -44,8 +40,8 @@ def fragment(answer: Answer, record: ClipRecord, frames: Mapping[int, Image], na
     strongest = max(answer.rois, key=lambda name: answer.rois[name])
     rois = svg.bars(answer.rois, "what each region contributes", strongest)
     parts = [
-        f'<article id="{name}"><h2>{_text(answer.clip)}{where}</h2>',
-        f'<p class="verdict">{kind}{_text(answer.prediction)} {best:.0%}{tag}</p>',
+        f'<article id="{name}"><h2>{text(answer.clip)}{where}</h2>',
+        f'<p class="verdict">{kind}{text(answer.prediction)} {best:.0%}{tag}</p>',
         _doubts(answer),
         f'<div class="row">{_filmstrip(answer, record, frames)}{_flow(record)}</div>',
         f'<div class="row"><section><h3>Class scores{_calibration(answer)}</h3>{scores}</section>'
@@ -63,16 +59,13 @@ def page(
 ) -> Iterator[str]:
     """Yield the page: an overview of the answers, `named` by anchor, then `fragments`."""
     yield (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{STYLE}</style></head>\n<body>\n"
-        f"<h1>{_text(title)}</h1>\n"
+        f"{opening(title)}<h1>{text(title)}</h1>\n"
         '<p class="faint">A micro-expression is a movement, not a lie or a thought. Frames count '
         "from 0; * was found by mecli.</p>\n"
     )
     yield _overview(named)
     yield from fragments
-    yield "</body></html>\n"
+    yield CLOSING
 
 
 def anchor(place: int, number: int) -> str:
@@ -85,16 +78,16 @@ def _overview(named: Sequence[tuple[str, Answer]]) -> str:
     for name, answer in named:
         if answer.error:
             rows.append(
-                f'<tr><td>{_text(answer.clip)}</td><td class="error" colspan="4">'
-                f"{_text(answer.error)}</td></tr>"
+                f'<tr><td>{text(answer.clip)}</td><td class="error" colspan="4">'
+                f"{text(answer.error)}</td></tr>"
             )
             continue
         frames = " – ".join(_moment(answer, m) for m in MOMENTS)
         why = ", ".join(doubt.reason for doubt in answer.unsure) or "–"
         face = f", face {answer.face}" if answer.face > 1 else ""
         rows.append(
-            f'<tr><td><a href="#{name}">{_text(answer.clip)}{face}</a></td>'
-            f"<td>{_text(answer.prediction)}</td>"
+            f'<tr><td><a href="#{name}">{text(answer.clip)}{face}</a></td>'
+            f"<td>{text(answer.prediction)}</td>"
             f"<td>{answer.scores[answer.prediction]:.2f}</td><td>{frames}</td><td>{why}</td></tr>"
         )
     head = "".join(
@@ -113,8 +106,8 @@ def _moment(answer: Answer, moment: str) -> str:
 
 
 def _doubts(answer: Answer) -> str:
-    items = [f"<li><b>{d.reason}</b>: {_text(d.detail)}</li>" for d in answer.unsure]
-    items += [f"<li>{_text(issue)}</li>" for issue in answer.issues]
+    items = [f"<li><b>{d.reason}</b>: {text(d.detail)}</li>" for d in answer.unsure]
+    items += [f"<li>{text(issue)}</li>" for issue in answer.issues]
     if not items:
         return ""
     return f'<div class="doubts">Reasons for doubt<ul>{"".join(items)}</ul></div>'
@@ -135,7 +128,7 @@ def _filmstrip(answer: Answer, record: ClipRecord, frames: Mapping[int, Image]) 
         when = "" if seconds is None else f", {seconds:.2f} s"
         said = f"{moment}, frame {_moment(answer, moment)}{when}"
         figures.append(
-            f'<figure><img alt="aligned face at the {said}" src="{_jpeg(face)}">'
+            f'<figure><img alt="aligned face at the {said}" src="{jpeg_uri(face)}">'
             f"<figcaption>{said}</figcaption></figure>"
         )
     if not figures:
@@ -149,8 +142,8 @@ def _flow(record: ClipRecord) -> str:
     return (
         '<section><h3>Flow, onset to apex</h3><div class="flow">'
         f'<figure class="strip"><img alt="colours of the flow: hue is direction, brightness size" '
-        f'src="{_png(picture)}"></figure><figure><img class="legend" alt="disc of all directions" '
-        f'src="{_png(_disc())}"><figcaption>bright: {full:.1f} px</figcaption></figure></div>'
+        f'src="{png_uri(picture)}"></figure><figure><img class="legend" '
+        f'alt="disc of all directions" src="{png_uri(_disc())}"><figcaption>bright: {full:.1f} px</figcaption></figure></div>'
         "</section>"
     )
 
@@ -190,22 +183,5 @@ def _facts(answer: Answer) -> str:
         ("landmarks", answer.landmarker or "none"),
         *((name.replace("_", " "), f"{value:.3g}") for name, value in answer.quality.items()),
     ]
-    rows = "".join(f"<tr><th>{_text(n)}</th><td>{_text(str(v))}</td></tr>" for n, v in facts)
+    rows = "".join(f"<tr><th>{text(n)}</th><td>{text(str(v))}</td></tr>" for n, v in facts)
     return f"<details><summary>Source and quality</summary><table>{rows}</table></details>"
-
-
-def _text(words: str) -> str:
-    # A name from a file must not become markup, nor hide control characters.
-    return html.escape(
-        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
-    )
-
-
-def _jpeg(image: Image) -> str:
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
-    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
-
-
-def _png(image: Image) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png(image)).decode()}"
