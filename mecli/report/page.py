@@ -143,8 +143,8 @@ def _flow(record: ClipRecord) -> str:
         '<section><h3>Flow, onset to apex</h3><div class="flow">'
         f'<figure class="strip"><img alt="colours of the flow: hue is direction, brightness size" '
         f'src="{png_uri(picture)}"></figure><figure><img class="legend" '
-        f'alt="disc of all directions" src="{png_uri(_disc())}"><figcaption>bright: {full:.1f} px</figcaption></figure></div>'
-        "</section>"
+        f'alt="disc of all directions" src="{png_uri(_disc())}">'
+        f"<figcaption>bright: {full:.1f} px</figcaption></figure></div></section>"
     )
 
 
