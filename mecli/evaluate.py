@@ -60,14 +60,6 @@ class EvaluateOptions:
 
 
 @dataclass(slots=True)
-class _Scored:
-    """A source on its way: its clips, one prediction each, and its figures."""
-
-    clips: Mapping[str, Prediction]
-    figures: RunEvaluation
-
-
-@dataclass(slots=True)
 class _Notes:
     """What a reader has to know, each said once, in order."""
 
@@ -98,10 +90,12 @@ def evaluate(
         for place, other in enumerate(scored[1:], start=2)
     ]
     return Evaluation(
-        tuple(one.figures for one in scored),
+        tuple(scored),
         tuple(comparison for comparison in compared if comparison is not None),
         tuple(notes.lines),
         options.by,
+        options.resamples,
+        options.seed,
     )
 
 
@@ -117,7 +111,7 @@ def _sources(
     return [ask(caches, options.checkpoint, options.labels)]
 
 
-def _score(source: Source, options: EvaluateOptions, notes: _Notes) -> _Scored:
+def _score(source: Source, options: EvaluateOptions, notes: _Notes) -> RunEvaluation:
     name, header = source.name, source.header
     notes.add(name, source.note())
     classes = _class_list(header, source.table, options, notes)
@@ -138,9 +132,12 @@ def _score(source: Source, options: EvaluateOptions, notes: _Notes) -> _Scored:
         leaked=table.leaked,
         excluded=len(header.get("excluded", {})),
         sureness=_sureness(table, classes),
+        clips=clips,
+        header=header,
+        folder=source.folder,
     )
     _explain(figures, notes)
-    return _Scored(clips, figures)
+    return figures
 
 
 def _selection(source: Source) -> str | None:
@@ -242,36 +239,39 @@ def _explain(figures: RunEvaluation, notes: _Notes) -> None:
 
 
 def _compare(
-    place: int, first: _Scored, second: _Scored, options: EvaluateOptions, notes: _Notes
+    place: int,
+    ours: RunEvaluation,
+    theirs: RunEvaluation,
+    options: EvaluateOptions,
+    notes: _Notes,
 ) -> Comparison | None:
     """Return the paired difference on the clips that both predict; None, noted, if unfair."""
-    ours, theirs = first.figures, second.figures
     if ours.scheme != theirs.scheme and {ours.scheme, theirs.scheme} <= set(AU_SCHEMES):
         return None  # they judge different action units, which add up instead
     pair = f"{theirs.source} against {ours.source}"
     if set(ours.classes) != set(theirs.classes):
         notes.add(pair, "not compared, their class lists differ")
         return None
-    shared = sorted(set(first.clips) & set(second.clips))
+    shared = sorted(set(ours.clips) & set(theirs.clips))
     if not shared:
         notes.add(pair, "not compared, they share no clip")
         return None
-    if len(shared) < max(len(first.clips), len(second.clips)):
+    if len(shared) < max(len(ours.clips), len(theirs.clips)):
         notes.add(pair, f"compared on the {len(shared)} clips they share only")
     if ours.leaked != theirs.leaked:
         notes.add(pair, "one of them is LEAKED: the difference is the leak's, no better model's")
     if len(ours.seeds) != len(theirs.seeds):
         notes.add(pair, f"{len(theirs.seeds)} seed(s) against {len(ours.seeds)}")
     for clip in shared:
-        one, other = first.clips[clip], second.clips[clip]
+        one, other = ours.clips[clip], theirs.clips[clip]
         if (one.label, one.subject) != (other.label, other.subject):
             raise InputError(
                 f"{theirs.source}: clip {clip} is '{other.label}' of {other.subject}, but "
                 f"'{one.label}' of {one.subject} in {ours.source}; they cannot be compared"
             )
     one_counts, other_counts = (
-        _subject_counts([scored.clips[clip] for clip in shared], ours.classes)
-        for scored in (first, second)
+        _subject_counts([run.clips[clip] for clip in shared], ours.classes)
+        for run in (ours, theirs)
     )
     differences = statistics.paired_bootstrap(
         one_counts, other_counts, options.resamples, options.seed

@@ -31,11 +31,12 @@ PREDICTIONS, LEAKED_PREDICTIONS = "predictions.csv", f"predictions-{LEAKED}.csv"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One table of predictions, and run.json of the run it is from (empty: from no run)."""
+    """One table of predictions, with run.json and folder of the run it is from, if any."""
 
     name: str
     table: PredictionTable
     header: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
 
     def note(self) -> str:
         """Return what a reader has to know before the figures, empty if nothing."""
@@ -62,10 +63,10 @@ def read_sources(source: str | Path, stdin: TextIO | None = None) -> list[Source
     header = read_header(folder)
     if "parts" in header:
         return _parts(folder, header)
-    found = [Source(str(folder), read_predictions(folder / PREDICTIONS), header)]
+    found = [Source(str(folder), read_predictions(folder / PREDICTIONS), header, folder)]
     if header.get("selection") == ORACLE:
         leaked = read_predictions(folder / LEAKED_PREDICTIONS)
-        found.append(Source(f"{folder} {LEAKED}", leaked, header))
+        found.append(Source(f"{folder} {LEAKED}", leaked, header, folder))
     for one in found:
         _check_complete(one)
     return found

@@ -10,6 +10,7 @@ import typer
 
 from mecli import terminal
 from mecli.commands.flags import Json, RunsFolder, known
+from mecli.errors import UsageError
 
 
 def evaluate(
@@ -42,6 +43,12 @@ def evaluate(
         int, typer.Option(help="Bootstrap resamples over subjects for the intervals.")
     ] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Print tables for LaTeX (booktabs) instead.")
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print tables in Markdown instead.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Score runs: pooled UF1 and UAR with 95 % intervals over subjects.
@@ -55,8 +62,12 @@ def evaluate(
     Example: mecli evaluate runs/* --json | python -m json.tool
     """
     from mecli import evaluate as verb
+    from mecli.report import publication
     from mecli.report.evaluation_json import to_json
     from mecli.report.evaluation_text import to_text
+
+    if latex + markdown + json > 1:
+        raise UsageError("--latex, --markdown and --json exclude each other; give one of them")
 
     options = verb.EvaluateOptions(
         runs=folder,
@@ -73,5 +84,9 @@ def evaluate(
         terminal.note(f"note: {line}")
     if json:
         terminal.show_json(to_json(result))
+    elif latex:
+        terminal.show(publication.latex(publication.sheets(result)))
+    elif markdown:
+        terminal.show(publication.markdown(publication.sheets(result)))
     else:
         terminal.show(to_text(result, sys.stdout))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mecli import metrics
 from mecli.schemes.au import SCHEMES as AU_SCHEMES
-from mecli.statistics import Intervals, mean_and_sd
+from mecli.statistics import RESAMPLES, Intervals, mean_and_sd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from mecli.predictions import Prediction
 
 SCORES = {
     "uf1": "UF1",
@@ -75,6 +78,12 @@ class RunEvaluation:
     excluded: int = 0
     sureness: Sureness | None = None
     """None where there are no class probabilities."""
+    clips: Mapping[str, Prediction] = field(default_factory=dict)
+    """What is said of each clip, by all seeds together."""
+    header: Mapping[str, Any] = field(default_factory=dict)
+    """run.json, empty for what is no run."""
+    folder: Path | None = None
+    """Where the run is, None for what is no run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,9 @@ class Evaluation:
     comparisons: tuple[Comparison, ...] = ()
     notes: tuple[str, ...] = ()
     by: str | None = None
+    resamples: int = RESAMPLES
+    """Of the bootstrap over subjects, with `seed`."""
+    seed: int = 0
 
     @property
     def of_units(self) -> bool:
