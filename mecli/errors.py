@@ -4,6 +4,7 @@
 
     MecliError                 1   (never raised itself)
     ├── InputError             3   a file, clip, cache or run is not what it should be
+    │   └── NotWritten         3   a file cannot be written: no room, no permission
     ├── UsageError             2   an option or a combination of options makes no sense
     │   └── UnknownName        2   a name that no registry knows; suggests the nearest
     └── MissingDependency      4   something has to be installed, downloaded or run first
@@ -33,6 +34,10 @@ class InputError(MecliError, ValueError):
     """A file, clip, cache, run or checkpoint is not what it should be."""
 
     exit_code = 3
+
+
+class NotWritten(InputError):
+    """A file cannot be written: no room, no permission. Never the fault of one clip."""
 
 
 class UsageError(MecliError, ValueError):
