@@ -25,6 +25,7 @@ from mecli.commands import (
     synth,
     train,
 )
+from mecli.commands.verb import Verb
 from mecli.errors import INTERRUPTED, MecliError
 
 _BROKEN_PIPE = 141
@@ -99,6 +100,8 @@ app.command()(export.export)
 app.command()(synth.synth)
 app.command()(models.models)
 app.add_typer(bench.app, name="bench")
+for _command in (*app.registered_commands, *bench.app.registered_commands):
+    _command.cls = Verb
 
 
 def main() -> None:

@@ -19,9 +19,18 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 INTERRUPTED = 130
+
+EXIT_CODES: Mapping[int, str] = {
+    0: "done",
+    1: "a bug",
+    2: "usage",
+    3: "bad input",
+    4: "something missing",
+    INTERRUPTED: "interrupted",
+}
 
 
 class MecliError(Exception):
