@@ -143,7 +143,11 @@ class Model(Protocol):
     doi: ClassVar[str]
     input: ClassVar[str]
     Options: ClassVar[type[Any]]
-    """Frozen dataclass; its defaults are what `mecli train` uses."""
+    """Frozen dataclass; its defaults are what `mecli train` uses.
+
+    If it has a method ``showing(moments)``, that returns the options for clips which show
+    no more than so many moments of motion; whoever names ``steps`` gets just those.
+    """
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     """Named sets of options, such as those of the paper."""
 

@@ -6,7 +6,7 @@ weights; mirroring a clip is then little more than swapping its ROIs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -39,6 +39,7 @@ class RoiFlowLstmOptions:
     """Options of `roi-flow-lstm`; the defaults are what `mecli train` uses."""
 
     steps: int = 4
+    """How many moments are shown, if the clips have that many; a single one is the apex."""
     moment: Literal["sequence", "apex"] = "sequence"
     """What the steps show: the clip on its way, or its apex alone, as in pairs and archives."""
     size_px: int = 12
@@ -77,6 +78,10 @@ class RoiFlowLstmOptions:
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout is {self.dropout}, expected 0 to below 1")
 
+    def showing(self, moments: int) -> RoiFlowLstmOptions:
+        """Return the options with no more steps than clips have `moments` of motion."""
+        return replace(self, steps=min(self.steps, moments))
+
 
 class RoiFlowLstm:
     """The registry's entry for `roi-flow-lstm`."""
@@ -96,7 +101,9 @@ class RoiFlowLstm:
         """Return (T, R, 2, S, S) float32: flow in units of the clip's own strongest motion."""
         if record.flow.ndim != 4 or not len(record.flow):
             raise InputError(f"clip {record.clip_id}: no flow in the cache; extract it anew")
-        shown = record.flow if options.moment == "sequence" else record.apex_flow[None]
+        # At the end of a clip the face is back at rest: one step alone has to be the apex.
+        apex = options.moment == "apex" or options.steps == 1
+        shown = record.apex_flow[None] if apex else record.flow
         maps = resampled(shown, options.steps)
         maps = detrended(maps, options.detrend)
         boxes = grown(record.roi_boxes, options.grow)

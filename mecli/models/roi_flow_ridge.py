@@ -8,7 +8,7 @@ its mirror image, so k(x, y) + k(mirrored x, y) takes their place.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -48,6 +48,10 @@ class RoiFlowRidgeOptions:
                 f"gamma is {self.gamma:g} and ridge {self.ridge:g}, expected more than 0"
             )
         _ = self.crops
+
+    def showing(self, moments: int) -> RoiFlowRidgeOptions:
+        """Return the options with no more steps than clips have `moments` of motion."""
+        return replace(self, steps=min(self.steps, moments))
 
     @property
     def crops(self) -> RoiFlowLstmOptions:

@@ -110,6 +110,11 @@ def features(dataset: Dataset, model: Any, options: Any) -> Iterator[NDArray[np.
         yield values
 
 
+def moments(dataset: Dataset) -> int:
+    """Return how many moments of motion the clips show at most: their steps after the onset."""
+    return max(1, *(len(record.steps) - 1 for record in records(dataset, ("steps",))))
+
+
 def _features(record: ClipRecord, model: Any, options: Any) -> NDArray[np.generic]:
     try:
         values: NDArray[np.generic] = model.features(record, options)

@@ -189,6 +189,8 @@ def make(options: TrainOptions) -> Plan:
     _check_selection(options, model_options)
     precision.check(options.precision, engines.device(options.engine))
     data = dataset.read(options.caches, options.labels)
+    if checkpoint is None:
+        model_options = _showing(options, model_options, data)
     divided = folds(options, data)
     if checkpoint is not None:
         assert options.pretrained is not None
@@ -222,6 +224,14 @@ def settled(options: TrainOptions) -> tuple[Any, Checkpoint | None]:
     settled_options = resolve(model, given)
     start.check_stages(options.model, model.stages(settled_options), options.freeze)
     return settled_options, checkpoint
+
+
+def _showing(options: TrainOptions, model_options: Any, data: Dataset) -> Any:
+    """Return the model's options for what the clips show, unless they were asked for."""
+    preset = registry.load("model", options.model).presets.get(options.preset, {})
+    if "steps" in {**preset, **options.model_options} or not hasattr(model_options, "showing"):
+        return model_options
+    return model_options.showing(dataset.moments(data))
 
 
 def _check_selection(options: TrainOptions, model_options: Any) -> None:
