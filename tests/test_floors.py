@@ -35,7 +35,6 @@ FLOORS = [
         "magnification",
         "doubts",
         "question",
-        "proposals",
     },
     {
         "corpora",
@@ -55,7 +54,6 @@ FLOORS = [
         "extract",
         "train",
         "evaluate",
-        "spot_scores",
         "audit",
         "judging",
         "synth",

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from mecli import terminal
-from mecli.commands.flags import Jobs, Json, RunsFolder
+from mecli.commands.flags import Jobs, Json, RunsFolder, known, leave_if_failed
+from mecli.errors import UsageError
 
 app = typer.Typer(
-    help="Measure speed on this machine: figures and the share of each stage.",
+    help="Measure speed on this machine, and every model on a corpus.",
     no_args_is_help=True,
 )
 
@@ -75,6 +76,66 @@ def bench_predict(
         terminal.show_json(figures)
     else:
         terminal.show(figures_text("bench predict", figures))
+
+
+@app.command("results")
+def bench_results(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="As `mecli extract` takes it.")],
+    folder: Annotated[Path, typer.Option(help="Keeps the cache and a run per model and seed.")] = (
+        Path("results")
+    ),
+    models: Annotated[
+        str | None,
+        typer.Option(help="As in a,b:2 for 2 seeds of b. [default: all]", show_default=False),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds of every model that draws any.")] = 5,
+    protocol: Annotated[str, typer.Option(help=f"One of: {known('protocol')}.")] = "loso",
+    labels: Annotated[str, typer.Option(help=f"One of: {known('label scheme')}.")] = "megc2019",
+    epochs: Annotated[int | None, typer.Option(help="[default: each model's own]")] = None,
+    train: Annotated[
+        bool, typer.Option(help="Train what is missing, or score what is there.")
+    ] = True,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write a CSV.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    jobs: Jobs = None,
+    json: Json = False,
+) -> None:
+    """Train every model under one protocol and print one table; a second call goes on.
+
+    Beside the score of the last epoch stands what the best test epoch would have faked
+    (LEAKED), and what was published.
+
+    Example: mecli bench results sample_data --models roi-flow-lstm,cnn-lstm:1
+    """
+    from mecli import files
+    from mecli.bench import results as verb
+    from mecli.report import results as report
+
+    if markdown and json:
+        raise UsageError("--markdown and --json exclude each other; give one of them")
+    names, seeds_of = verb.wanted(models)
+    options = verb.ResultsOptions(
+        folder=folder,
+        models=names,
+        seeds=seeds,
+        seeds_of=seeds_of,
+        protocol=protocol,
+        labels=labels,
+        epochs=epochs,
+        train=train,
+        jobs=jobs,
+    )
+    with terminal.progress("bench results") as progress:
+        found, failures = verb.bench_results(source, options, progress)
+    if out is not None:
+        files.write_text(out, report.to_csv(found))
+    if json:
+        terminal.show_json(report.to_json(found))
+    elif markdown:
+        terminal.show(report.to_markdown(found))
+    else:
+        terminal.show(report.to_text(found, sys.stdout))
+    leave_if_failed(failures)
 
 
 @app.command("synth")
