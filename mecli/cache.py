@@ -1,8 +1,8 @@
-"""The cache: the only room that imports h5py. This text is its schema, version 1.
+"""The cache: the only room that imports h5py. This text is its schema, version 2.
 
 ::
 
-    /                              attrs: schema = 1, options = JSON of the extraction options
+    /                              attrs: schema = 2, options = JSON of the extraction options
     /clips/<corpus>/<subject>/<name>     one group per clip id
       attrs  key      hex digest of source identity, extraction options and schema
              meta     JSON: the fields of `ClipRecord` that are not arrays
@@ -20,8 +20,9 @@
                                         meta.first_frame + k
       curve        (F,) float32         motion since the onset of each frame, face pixels
 
-A clip that failed has no arrays; `meta` then says ``"status": "failed"`` and the reason.
-A corpus of ready-made flow images has roi_frames, landmarks and transforms of length 0.
+All text is of fixed length. A clip that failed has no arrays; `meta` then says
+``"status": "failed"`` and the reason. A corpus of ready-made flow images has roi_frames,
+landmarks and transforms of length 0.
 
 Beside the file, ``<cache>.parts/<key>.h5`` holds clips that are extracted but not yet
 merged, each a whole cache of one clip. Every file appears by rename only, so a kill at any
@@ -48,7 +49,8 @@ os.environ.setdefault("HDF5_PLUGIN_PRELOAD", "::")
 import h5py
 
 from mecli import files
-from mecli.errors import InputError, MissingDependency
+from mecli.clips import check_part
+from mecli.errors import InputError, MissingDependency, NotWritten
 from mecli.labels import Annotation
 from mecli.records import ARRAYS, META, ClipRecord
 
@@ -57,7 +59,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SCHEMA = 1
+SCHEMA = 2
+# Of this version on, everything but the data itself has a checksum inside HDF5.
+_VERSION = "v110"
 # What each array is in the file: flow is stored as whole counts of `scale_px`.
 _SCALED = ("flow", "apex_flow")
 _STORED = {
@@ -66,6 +70,7 @@ _STORED = {
     if f.name in ARRAYS
 }
 _MAX_TEXT = 1 << 20
+_MAX_ARRAY_BYTES = 1 << 28
 _STALE_TEMP_S = 3600.0
 
 
@@ -76,23 +81,39 @@ def parts_folder(path: Path) -> Path:
 
 def clip_image(record: ClipRecord, key: str, options: Mapping[str, Any]) -> bytes:
     """Return a whole cache file of one clip, built in memory, byte for byte reproducible."""
-    with h5py.File.in_memory() as file:
+    with h5py.File.in_memory(libver=_VERSION) as file:
         _write_root(file, options)
         group = file.create_group(f"clips/{record.clip_id}")
-        group.attrs["key"] = key
-        group.attrs["meta"] = _dump(record.meta())
-        names = _STORED if record.ok else ()
+        meta, names = _dump(record.meta()), _STORED if record.ok else ()
+        _write_text(group, "key", key)
+        _write_text(group, "meta", meta)
         for name in names:
             _write_array(group, name, getattr(record, name))
-        group.attrs["sha256"] = _digest(group, names, _dump(options))
-        file.flush()
-        return bytes(file.id.get_file_image())
+        _write_text(group, "sha256", _digest(group, names, (_dump(options), key, meta)))
+        return _image(file)
+
+
+def _root_image(options: Mapping[str, Any]) -> bytes:
+    with h5py.File.in_memory(libver=_VERSION) as file:
+        _write_root(file, options)
+        return _image(file)
+
+
+def _image(file: Any) -> bytes:
+    file.flush()
+    return bytes(file.id.get_file_image())
 
 
 def _write_root(file: Any, options: Mapping[str, Any]) -> None:
     file.attrs["schema"] = SCHEMA
-    file.attrs["options"] = _dump(options)
+    _write_text(file, "options", _dump(options))
     file.require_group("clips")
+
+
+def _write_text(owner: Any, name: str, text: str) -> None:
+    # One flipped bit among texts of variable length can make HDF5 loop for ever.
+    data = text.encode()
+    owner.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", max(1, len(data))))
 
 
 def _write_array(group: Any, name: str, values: NDArray[Any]) -> None:
@@ -111,14 +132,25 @@ def _write_array(group: Any, name: str, values: NDArray[Any]) -> None:
         data.attrs["scale_px"] = scale
 
 
-def _digest(group: Any, names: Iterable[str], options: str) -> str:
-    """Return the sha256 of all that is stored of one clip, `names` being its arrays."""
-    total = hashlib.sha256(f"{options}\n{group.attrs['key']}\n{group.attrs['meta']}".encode())
+def _digest(group: Any, names: Iterable[str], texts: Iterable[str]) -> str:
+    """Return the sha256 of all that is stored of one clip: options, key, meta, arrays `names`."""
+    total = hashlib.sha256("\n".join(texts).encode())
     for name in sorted(names):
         data = group[name]
-        total.update(f"\n{name} {data.shape} {data.attrs.get('scale_px', 1.0)!r}\n".encode())
+        scale = _number(data, "scale_px") if name in _SCALED else 1.0
+        total.update(f"\n{name} {data.shape} {scale!r}\n".encode())
         total.update(data[()].tobytes())
     return total.hexdigest()
+
+
+def _number(owner: Any, name: str) -> Any:
+    """Return a lone number among the attributes of `owner`, None if there is none."""
+    if name not in owner.attrs:
+        return None
+    attribute = owner.attrs.get_id(name)
+    kinds = (h5py.h5t.TypeIntegerID, h5py.h5t.TypeFloatID)
+    lone = isinstance(attribute.get_type(), kinds) and attribute.shape == ()
+    return owner.attrs[name] if lone else None
 
 
 def _dump(value: Any) -> str:
@@ -164,15 +196,16 @@ def _rewrite(path: Path, places: Mapping[str, Path], options: Mapping[str, Any])
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with contextlib.ExitStack() as stack:
         stack.callback(beside.unlink, missing_ok=True)
-        with h5py.File(beside, "w") as file:
-            _write_root(file, options)
+        with files.writing(path):
+            beside.write_bytes(_root_image(options))
         _reserve(beside, need)
-        with h5py.File(beside, "r+") as file:
+        with h5py.File(beside, "r+", libver=_VERSION) as file:
             _copy_all(file, places, options)
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.replace(path)
-        files.sync_folder(path.parent)
+        with files.writing(path):
+            with beside.open("rb") as written:
+                os.fsync(written.fileno())
+            beside.replace(path)
+            files.sync_folder(path.parent)
 
 
 def _places(sources: Iterable[Path], options: Mapping[str, Any]) -> dict[str, Path]:
@@ -219,7 +252,7 @@ def _reserve(path: Path, need: int) -> None:
         try:
             os.posix_fallocate(file.fileno(), 0, need)
         except OSError as error:
-            raise InputError(
+            raise NotWritten(
                 f"{path.parent}: no room for the {need >> 20} MiB that merging needs "
                 f"({error.strerror}); make room and run the same command again, nothing is lost"
             ) from error
@@ -241,8 +274,10 @@ def _lock(path: Path) -> Iterator[None]:
     """Let one process at a time merge; the others wait their turn."""
     import fcntl
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(path.name + ".lock").open("a") as file:
+    with files.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.with_name(path.name + ".lock").open("a")
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -370,7 +405,7 @@ class Cache:
             target = file.create_group(f"clips/{clip_id}")
             for name in ("key", "meta", "sha256"):
                 if name in source.attrs:
-                    target.attrs[name] = self._text(source, name)
+                    _write_text(target, name, self._text(source, name))
             for name in sorted(_STORED) if self.summary(clip_id).ok else ():
                 self._dataset(source, name, clip_id)
                 source.copy(name, target)
@@ -380,7 +415,8 @@ class Cache:
         record = self.record(clip_id)
         with _telling_damage(self.path):
             group = self._group(clip_id)
-            digest = _digest(group, _STORED if record.ok else (), _dump(self.options))
+            texts = (_dump(self.options), self._text(group, "key"), self._text(group, "meta"))
+            digest = _digest(group, _STORED if record.ok else (), texts)
             if self._text(group, "sha256") != digest:
                 raise InputError(
                     f"{self.path}: clip {clip_id}: has changed since it was written (its sha256 "
@@ -389,8 +425,8 @@ class Cache:
         return record
 
     def _check_root(self) -> None:
-        schema = self._file.attrs.get("schema")
-        if schema is None or not isinstance(schema, (int, np.integer)):
+        schema = _number(self._file, "schema")
+        if schema is None:
             raise InputError(f"{self.path}: not a mecli cache (no schema version inside)")
         if int(schema) != SCHEMA:
             raise InputError(
@@ -403,12 +439,24 @@ class Cache:
             raise InputError(f"{self.path}: broken extraction options: {error}") from error
 
     def _walk(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        clips = self._child(self._file, "clips")
+        seen = {h5py.h5o.get_info(self._file.id).addr}
+        clips = self._once(self._file, "clips", seen)
         for corpus in clips:
-            subjects = self._child(clips, corpus)
+            subjects = self._once(clips, corpus, seen)
             for subject in subjects:
-                for name in self._child(subjects, subject):
+                for name in self._once(subjects, subject, seen):
                     yield f"{corpus}/{subject}/{name}", (corpus, subject, name)
+
+    def _once(self, group: Any, name: str, seen: set[int]) -> Any:
+        """Open a child group that has one place only: a few kilobytes could span billions."""
+        child = self._child(group, name)
+        address = h5py.h5o.get_info(child.id).addr
+        if address in seen:
+            raise InputError(f"{self.path}: '{name}' is inside twice, which a cache never is")
+        seen.add(address)
+        for part in child:
+            check_part(part, f"{self.path}: part")  # of a path, as soon as it is exported
+        return child
 
     def _child(self, group: Any, name: str) -> Any:
         """Open a child group, refusing every link that could lead elsewhere."""
@@ -433,11 +481,12 @@ class Cache:
     def _text(self, owner: Any, name: str) -> str:
         if name not in owner.attrs:
             raise InputError(f"{self.path}: {owner.name} lacks the attribute '{name}'")
-        size = owner.attrs.get_id(name).get_storage_size()
-        value = owner.attrs[name] if size <= _MAX_TEXT else None
-        if not isinstance(value, str):
+        attribute = owner.attrs.get_id(name)
+        kind, size = attribute.get_type(), attribute.get_storage_size()
+        fixed = isinstance(kind, h5py.h5t.TypeStringID) and not kind.is_variable_str()
+        if not fixed or attribute.shape != () or size > _MAX_TEXT:
             raise InputError(f"{self.path}: {owner.name}: attribute '{name}' is no short text")
-        return value
+        return bytes(owner.attrs[name]).decode()
 
     def _dataset(self, group: Any, name: str, clip_id: str) -> Any:
         where = f"{self.path}: clip {clip_id}: {name}"
@@ -453,12 +502,12 @@ class Cache:
         settings = data.id.get_create_plist()
         filters = {settings.get_filter(i)[0] for i in range(settings.get_nfilters())}
         odd = settings.get_layout() == h5py.h5d.VIRTUAL or settings.get_external_count() > 0
-        if odd or filters - {h5py.h5z.FILTER_FLETCHER32} or data.nbytes > self._size():
+        odd |= data.chunks not in {None, data.shape} or data.nbytes > _MAX_ARRAY_BYTES
+        # What was never written would read as zeros.
+        odd |= data.id.get_storage_size() < data.nbytes
+        if odd or filters - {h5py.h5z.FILTER_FLETCHER32}:
             raise InputError(f"{where} is stored in a way that a cache never is; refused")
         return data
-
-    def _size(self) -> int:
-        return self.path.stat().st_size
 
     def _array(self, group: Any, name: str, clip_id: str) -> NDArray[Any]:
         data = self._dataset(group, name, clip_id)
@@ -470,7 +519,7 @@ class Cache:
             ) from error
         if name not in _SCALED:
             return values
-        scale = data.attrs.get("scale_px")
+        scale = _number(data, "scale_px")
         if not isinstance(scale, (float, np.floating)) or not np.isfinite(scale):
             raise InputError(f"{self.path}: clip {clip_id}: {name} has no scale_px")
         return (values * np.float32(scale)).astype(np.float32)

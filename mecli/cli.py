@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mecli import __version__, terminal
+from mecli import __version__, files, terminal
 from mecli.commands import (
     audit,
     bench,
@@ -25,6 +25,7 @@ from mecli.commands import (
     synth,
     train,
 )
+from mecli.commands.verb import Verb
 from mecli.errors import INTERRUPTED, MecliError
 
 _BROKEN_PIPE = 141
@@ -48,6 +49,12 @@ class _Group(TyperGroup):
             # The reader (such as `head`) has what it wants; Python must not flush again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(_BROKEN_PIPE) from error
+        except OSError as error:
+            if not files.is_refusal(error):
+                raise
+            refused = files.not_written(error, error.filename or "standard output")
+            terminal.note(f"mecli: {refused}")
+            raise typer.Exit(refused.exit_code) from error
         return result
 
 
@@ -93,6 +100,8 @@ app.command()(export.export)
 app.command()(synth.synth)
 app.command()(models.models)
 app.add_typer(bench.app, name="bench")
+for _command in (*app.registered_commands, *bench.app.registered_commands):
+    _command.cls = Verb
 
 
 def main() -> None:

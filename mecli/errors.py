@@ -4,6 +4,7 @@
 
     MecliError                 1   (never raised itself)
     ├── InputError             3   a file, clip, cache or run is not what it should be
+    │   └── NotWritten         3   a file cannot be written: no room, no permission
     ├── UsageError             2   an option or a combination of options makes no sense
     │   └── UnknownName        2   a name that no registry knows; suggests the nearest
     └── MissingDependency      4   something has to be installed, downloaded or run first
@@ -18,9 +19,18 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 INTERRUPTED = 130
+
+EXIT_CODES: Mapping[int, str] = {
+    0: "done",
+    1: "a bug",
+    2: "usage",
+    3: "bad input",
+    4: "something missing",
+    INTERRUPTED: "interrupted",
+}
 
 
 class MecliError(Exception):
@@ -33,6 +43,10 @@ class InputError(MecliError, ValueError):
     """A file, clip, cache, run or checkpoint is not what it should be."""
 
     exit_code = 3
+
+
+class NotWritten(InputError):
+    """A file cannot be written: no room, no permission. Never the fault of one clip."""
 
 
 class UsageError(MecliError, ValueError):

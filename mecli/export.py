@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from mecli import files
 from mecli.cache import open_cache
-from mecli.clips import check_part
 from mecli.errors import InputError, UsageError
 from mecli.flow import strain
 from mecli.labels import apply_scheme
@@ -81,15 +81,12 @@ def export(
     write = _folders if options.form == "folders" else _flow_archive
     beside = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.tmp")
     with open_cache(cache_path) as cache:
-        for clip_id in cache.clip_ids:
-            for part in clip_id.split("/"):
-                check_part(part, f"{cache_path}: clip {clip_id}: part")
         try:
             beside.mkdir(parents=True)
             clips, left_out = write(cache, beside, progress)
             count = _move(beside, out)
         except OSError as error:
-            raise InputError(f"{out}: cannot be written: {error.strerror}") from error
+            raise files.not_written(error, out) from error
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     return Export(out, clips, count, left_out)

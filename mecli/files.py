@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from mecli.errors import InputError
+from mecli.errors import InputError, NotWritten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system has against writing `path` into `NotWritten`."""
+    try:
+        yield
+    except OSError as error:
+        raise not_written(error, path) from error
+
+
+def not_written(error: OSError, path: Path | str) -> NotWritten:
+    """Say why `path` could not be written and what to do."""
+    todo = ""
+    if error.errno in _FULL:
+        todo = "; make room and run the same command again, what is finished is kept"
+    if error.errno in _CLOSED:
+        todo = "; write to another folder, or have this one opened to you"
+    return NotWritten(f"{path}: cannot be written: {error.strerror or error}{todo}")
+
+
+def is_refusal(error: OSError) -> bool:
+    """Whether the system has no room or no permission, which is no bug."""
+    return error.errno in _FULL | _CLOSED
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -21,17 +50,18 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_parts(path: Path, parts: Iterable[bytes]) -> None:
     """Replace `path` by `parts`, one after the other, as `write_bytes` does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with beside.open("xb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+        try:
+            with beside.open("xb") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

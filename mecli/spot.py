@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TextIO
 
 from mecli import spotting, workers
+from mecli.corpora.recordings import recordings
 from mecli.corpora.sources import expand, read_sources
 from mecli.doubts import check_rate
 from mecli.errors import InputError, UsageError
@@ -72,19 +73,20 @@ def _videos(
     sources: Sequence[str], corpus: str | None, stdin: TextIO | None
 ) -> Iterator[Clip | Spotted]:
     """Yield each video of each source once; a bad source is a result that says why."""
-    named, told = list(expand(sources, stdin)), set()
+    named = list(expand(sources, stdin))
+    told: set[str] = set()
     for source in named:
         try:
-            clips = read_sources([source], corpus)
+            found = recordings(read_sources([source], corpus, whole=True))
         except InputError as error:
             if len(named) == 1:
                 raise
             yield Spotted(str(source), str(source), error=str(error))
             continue
-        for clip in clips:
-            if clip.frames not in told:
-                told.add(clip.frames)
-                yield clip
+        for recording in found:
+            if recording.clip.location not in told:
+                told.add(recording.clip.location)
+                yield recording.clip
 
 
 def _in_order(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from mecli.errors import InputError, UsageError
+from mecli.errors import InputError, NotWritten, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -137,6 +137,8 @@ def _run_pool(
 
 def is_failure_of_task(error: BaseException | None) -> bool:
     """Whether `error` is the task's own: bad input, crash, time-out, out of memory."""
+    if isinstance(error, NotWritten):
+        return False
     return _died(error) or isinstance(error, (TimeoutError, MemoryError, InputError))
 
 

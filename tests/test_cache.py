@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mecli import cache as caches
 from mecli.cache import add, clip_image, merge, open_cache, parts_folder, waiting_keys
-from mecli.errors import InputError, MissingDependency
+from mecli.errors import InputError, MissingDependency, NotWritten
 from mecli.records import ARRAYS, META, ClipRecord
 from tests.records import make_record
 
@@ -148,7 +148,7 @@ def _schema(file: Any, _: Any) -> None:
 
 
 def _options(file: Any, _: Any) -> None:
-    file.attrs["options"] = "{"
+    file.attrs["options"] = np.bytes_(b"{")
 
 
 def _no_options(file: Any, _: Any) -> None:
@@ -163,6 +163,18 @@ def _soft_group(file: Any, _: Any) -> None:
     file["clips/evil"] = h5py.SoftLink("/clips/toy")
 
 
+def _twice_inside(file: Any, _: Any) -> None:
+    file["clips/toy/s2"] = file["clips/toy/s1"]
+
+
+def _circle(file: Any, _: Any) -> None:
+    file["clips/toy/s2"] = file["clips"]
+
+
+def _schema_as_text(file: Any, _: Any) -> None:
+    file.attrs["schema"] = "2"
+
+
 def _data_as_group(file: Any, _: Any) -> None:
     file["clips/evil"] = np.zeros(3)
 
@@ -170,12 +182,15 @@ def _data_as_group(file: Any, _: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_schema, "schema version 99, expected 1"),
+        (_schema, "schema version 99, expected 2"),
         (_options, "broken extraction options"),
         (_no_options, "lacks the attribute 'options'"),
         (_no_clips, "no 'clips' inside"),
         (_soft_group, "'evil' is a link"),
         (_data_as_group, "'evil' is no group"),
+        (_twice_inside, "'s2' is inside twice"),
+        (_circle, "'s2' is inside twice"),
+        (_schema_as_text, "no schema version inside"),
     ],
 )
 def test_a_hostile_or_old_structure_is_refused(tmp_path: Path, change: Any, message: str) -> None:
@@ -226,7 +241,7 @@ def _no_scale(_: Any, clip: Any) -> None:
 
 def _meta(text: str) -> Any:
     def change(_: Any, clip: Any) -> None:
-        clip.attrs["meta"] = text
+        clip.attrs["meta"] = np.bytes_(text.encode())
 
     return change
 
@@ -236,8 +251,21 @@ def _long_meta(_: Any, clip: Any) -> None:
     clip.attrs["meta"] = 5
 
 
+def _text_of_any_length(_: Any, clip: Any) -> None:
+    clip.attrs["meta"] = clip.attrs["meta"].decode()
+
+
+def _never_written(_: Any, clip: Any) -> None:
+    del clip["curve"]
+    clip.create_dataset("curve", (8,), "float32", chunks=(8,))
+
+
+def _scale_is_text(_: Any, clip: Any) -> None:
+    clip["flow"].attrs["scale_px"] = "1.0"
+
+
 def _impostor(_: Any, clip: Any) -> None:
-    clip.attrs["meta"] = clip.attrs["meta"].replace("toy/s1/a", "toy/s1/b")
+    clip.attrs["meta"] = np.bytes_(clip.attrs["meta"].replace(b"toy/s1/a", b"toy/s1/b"))
 
 
 @pytest.mark.parametrize(
@@ -255,6 +283,9 @@ def _impostor(_: Any, clip: Any) -> None:
         (_meta("{}"), "missing or unknown"),
         (_meta("[" * 100_000), "broken meta data"),
         (_long_meta, "is no short text"),
+        (_text_of_any_length, "is no short text"),
+        (_never_written, "stored in a way that a cache never is"),
+        (_scale_is_text, "no scale_px"),
         (_impostor, "calls itself toy/s1/b"),
     ],
 )
@@ -274,6 +305,12 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(data)
     with open_cache(path) as cache, pytest.raises(InputError, match="roi_frames is damaged"):
         cache.record("toy/s1/a")
+
+
+def test_meta_data_of_any_length_are_kept(tmp_path: Path) -> None:
+    labels = {"note": "ä" * 100_000}
+    with open_cache(fill(tmp_path / "c.h5", make_record(labels=labels))) as cache:
+        assert cache.check("toy/s1/a").labels == labels
 
 
 def test_nan_in_flow_is_refused_on_writing() -> None:
@@ -298,6 +335,14 @@ def test_a_full_disk_is_a_clean_error(tmp_path: Path, monkeypatch: pytest.Monkey
     assert path.read_bytes() == before
     assert merge(path, OPTIONS) == 1
     assert [p.name for p in tmp_path.iterdir() if "tmp" in p.name] == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotWritten, match=r"file/c\.h5: cannot be written"):
+        merge(tmp_path / "file" / "c.h5", OPTIONS)
+    with pytest.raises(NotWritten, match=r"k\.h5: cannot be written"):
+        add(tmp_path / "file" / "c.h5", make_record(), "k", OPTIONS)
 
 
 def test_leftovers_of_killed_writers_are_swept_when_old(tmp_path: Path) -> None:

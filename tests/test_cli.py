@@ -9,7 +9,8 @@ import os
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from typer.testing import CliRunner
@@ -44,9 +45,6 @@ from mecli.synth import SynthOptions
 from mecli.train import TrainOptions
 from mecli.verify import VerifyOptions
 from mecli.zoo import ZooOptions
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RUNNER = CliRunner()
 
@@ -256,6 +254,18 @@ def test_a_reader_that_leaves_early_is_no_error(sample: Path) -> None:
     )  # fmt: skip
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+def test_a_full_disk_below_stdout_is_one_line(sample: Path) -> None:
+    command = [sys.executable, "-m", "mecli", "extract", str(sample), "--list"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr == (
+        "mecli: standard output: cannot be written: No space left on device; make room and run "
+        "the same command again, what is finished is kept\n"
+    )
 
 
 def test_synth_makes_a_corpus_that_extract_takes(tmp_path: Path) -> None:

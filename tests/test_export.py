@@ -150,7 +150,7 @@ def test_no_clip_leads_out_of_the_folder(tmp_path: Path) -> None:
     with h5py.File(cache, "r+") as file:
         group = file["clips/toy/s1/a"]
         meta = json.loads(group.attrs["meta"]) | {"clip_id": "toy/../a", "subject": ".."}
-        group.attrs["meta"] = json.dumps(meta)
+        group.attrs["meta"] = np.bytes_(json.dumps(meta).encode())
         file.move("clips/toy/s1", "clips/toy/..")
     with pytest.raises(InputError, match=r"part '\.\.' cannot be part of a clip id"):
         export(cache, tmp_path / "out")

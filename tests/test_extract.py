@@ -15,7 +15,7 @@ import pytest
 
 from mecli.cache import open_cache, waiting_keys
 from mecli.clips import Clip
-from mecli.errors import InputError, MissingDependency, UsageError
+from mecli.errors import InputError, MissingDependency, NotWritten, UsageError
 from mecli.extract import ExtractOptions, extract, list_clips, source_key
 from mecli.recipe import Recipe
 from mecli.video import write_video
@@ -130,6 +130,17 @@ def test_a_list_on_stdin_names_sources(videos: Path) -> None:
     names = "\n".join(str(p) for p in sorted((videos / "happy" / "p1").iterdir()))
     found = list_clips(["-"], HERE, io.StringIO(names + "\n"))
     assert [clip.name for clip in found.clips] == ["s01_02", "s01_03"]
+
+
+def test_a_disk_that_cannot_be_written_is_no_fault_of_the_clip(
+    videos: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.h5"
+    (tmp_path / "c.h5.parts").write_text("in the way")
+    with pytest.raises(NotWritten, match=r"c\.h5\.parts/.*cannot be written"):
+        extract([str(videos)], path, replace(HERE, jobs=1))
+    (tmp_path / "c.h5.parts").unlink()
+    assert extract([str(videos)], path, HERE).extracted == 3
 
 
 def test_options_are_checked() -> None:

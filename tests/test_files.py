@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mecli.errors import InputError
-from mecli.files import read_json, write_json, write_text
+from mecli.errors import InputError, NotWritten
+from mecli.files import is_refusal, not_written, read_json, write_json, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,20 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(path, float("nan"))
     assert read_json(path) == 1
+
+
+def test_what_the_system_refuses_is_said_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(NotWritten, match=r"a/b\.json: cannot be written: (Not a|File exists)"):
+        write_json(tmp_path / "a" / "b.json", 1)
+    full = not_written(OSError(errno.ENOSPC, "No space left on device"), "c.h5")
+    assert str(full) == (
+        "c.h5: cannot be written: No space left on device; make room and run the same command "
+        "again, what is finished is kept"
+    )
+    closed = OSError(errno.EROFS, "Read-only file system")
+    assert "write to another folder" in str(not_written(closed, "c.h5"))
+    assert [is_refusal(e) for e in (closed, OSError(errno.EIO, "I/O error"))] == [True, False]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\udcff"])

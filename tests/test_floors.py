@@ -35,6 +35,7 @@ FLOORS = [
         "magnification",
         "doubts",
         "question",
+        "proposals",
     },
     {
         "corpora",
@@ -54,6 +55,7 @@ FLOORS = [
         "extract",
         "train",
         "evaluate",
+        "spot_scores",
         "audit",
         "judging",
         "synth",

@@ -39,6 +39,19 @@ def evaluate(
         str | None,
         typer.Option(help="Ask this checkpoint about caches instead; 'bundled' is mecli's own."),
     ] = None,
+    spotting: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Score spotted intervals instead: JSON or CSV of mecli spot or predict, or '-'.",
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="With --spotting: the corpus folder or sheet to score by.")
+    ] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help=f"Read --truth as one of: {known('corpus')}.")
+    ] = None,
     resamples: Annotated[
         int, typer.Option(help="Bootstrap resamples over subjects for the intervals.")
     ] = 2000,
@@ -59,8 +72,14 @@ def evaluate(
 
     Several runs are compared on the clips they share, by a paired bootstrap.
 
+    With --spotting an interval is a hit if it shares half of what it and a true one cover
+    together; F1 is over the whole database. Predictions of --labels add UF1 and STRS.
+
     Example: mecli evaluate runs/* --json | python -m json.tool
     """
+    if spotting is not None or truth is not None:
+        _score_spots(spotting, truth, corpus, labels, runs, json=json)
+        return
     from mecli import evaluate as verb
     from mecli.report import publication
     from mecli.report.evaluation_json import to_json
@@ -90,3 +109,27 @@ def evaluate(
         terminal.show(publication.markdown(publication.sheets(result)))
     else:
         terminal.show(to_text(result, sys.stdout))
+
+
+def _score_spots(
+    spotting: str | None,
+    truth: Path | None,
+    corpus: str | None,
+    labels: str | None,
+    runs: list[str] | None,
+    *,
+    json: bool,
+) -> None:
+    if spotting is None or truth is None or runs:
+        raise UsageError("--spotting FILE needs --truth FOLDER, and no run beside them")
+    from mecli import spot_scores as verb
+    from mecli.report.spot_scores import spot_scores_text
+
+    options = verb.SpotScoreOptions(truth, corpus, labels or verb.SCHEME)
+    result = verb.score_spots(spotting, options, sys.stdin)
+    for line in result.notes:
+        terminal.note(f"note: {line}")
+    if json:
+        terminal.show_json(result.as_json())
+    else:
+        terminal.show(spot_scores_text(result, sys.stdout))

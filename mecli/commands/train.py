@@ -81,12 +81,8 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run; finished folds stay.")
     ] = None,
-    options_file: Annotated[
-        Path | None,
-        typer.Option("--options", help="Take all options from a run's options.json instead."),
-    ] = None,
     json: Json = False,
-) -> None:
+) -> list[Path]:
     """Train a model, every fold from scratch; the held-out subject decides nothing.
 
     Writes a run folder with held-out scores per clip, weights and a final checkpoint.
@@ -102,9 +98,6 @@ def train(
             results: Results = [units.resume_units(resume, progress, jobs)]
         elif resume is not None:
             results = [verb.resume(resume, progress, jobs)]
-        elif options_file is not None:
-            options = verb.read_options(options_file)
-            results = units.train_any(options, [options.model], progress)
         else:
             options = verb.TrainOptions(
                 caches=tuple(caches or [Path("mecli.h5")]),
@@ -130,6 +123,7 @@ def train(
             )
             results = units.train_any(options, names, progress)
     _show(results, names, json=json)
+    return [result.run for result in results]
 
 
 def _show(results: Results, names: Sequence[str], *, json: bool) -> None:

@@ -32,14 +32,16 @@ def read_sources(
     stdin: TextIO | None = None,
     *,
     as_published: bool = False,
+    whole: bool = False,
 ) -> list[Clip]:
     """Return the clips of all `sources`, sorted by clip id; nothing is decoded.
 
     `corpus` names the reader and overrides recognition; '-' reads paths from `stdin`.
+    With `whole` the clips of a long recording have all its frames, not those around them.
     Raises `InputError` for a source that is missing, empty or not recognised, and for
     two clips with one id.
     """
-    readings = inspect_sources(sources, corpus, stdin, as_published=as_published)
+    readings = inspect_sources(sources, corpus, stdin, as_published=as_published, whole=whole)
     return sorted((c for r in readings for c in r.clips), key=lambda c: c.clip_id)
 
 
@@ -49,6 +51,7 @@ def inspect_sources(
     stdin: TextIO | None = None,
     *,
     as_published: bool = False,
+    whole: bool = False,
 ) -> list[Reading]:
     """Return one reading per source, with the notes that belong to no clip."""
     if corpus is not None:
@@ -56,7 +59,7 @@ def inspect_sources(
     readings = []
     origin: dict[str, tuple[Path, Clip]] = {}
     for source in expand(sources, stdin):
-        reading = _inspect(source, corpus, as_published)
+        reading = _inspect(source, corpus, as_published, whole)
         if not reading.clips:
             raise InputError(f"{source}: holds no clips, expected {EXPECTED}")
         for clip in reading.clips:
@@ -115,11 +118,11 @@ def _corpora() -> list[str]:
     return list(targets.values())
 
 
-def _inspect(source: Path, corpus: str | None, as_published: bool) -> Reading:
+def _inspect(source: Path, corpus: str | None, as_published: bool, whole: bool) -> Reading:
     if stat.S_ISDIR(check_source(source).st_mode):
-        return _inspect_folder(source, corpus, as_published)
+        return _inspect_folder(source, corpus, as_published, whole)
     if source.suffix.casefold() in SHEET_SUFFIXES:
-        return _inspect_sheet(source, corpus, as_published)
+        return _inspect_sheet(source, corpus, as_published, whole)
     if corpus is not None:
         raise InputError(f"{source}: is a file, expected the folder of corpus '{corpus}'")
     if is_image(source.name):
@@ -129,11 +132,11 @@ def _inspect(source: Path, corpus: str | None, as_published: bool) -> Reading:
     return Reading(loose.CORPUS, source, [loose.read_unit(Disk(), source)])
 
 
-def _inspect_folder(root: Path, corpus: str | None, as_published: bool) -> Reading:
+def _inspect_folder(root: Path, corpus: str | None, as_published: bool, whole: bool) -> Reading:
     disk = Disk()
     name = corpus or recognise(root, disk)
     if name is not None:
-        return reader(name, as_published=as_published).inspect(root, disk=disk)
+        return reader(name, as_published=as_published, whole=whole).inspect(root, disk=disk)
     found = loose.units(disk, root)
     depths = {depth for _, depth in found}
     if depths == {DEPTH}:
@@ -150,9 +153,9 @@ def _inspect_folder(root: Path, corpus: str | None, as_published: bool) -> Readi
     return Reading(loose.CORPUS, root, [loose.read_unit(disk, path) for path, _ in found])
 
 
-def _inspect_sheet(path: Path, corpus: str | None, as_published: bool) -> Reading:
+def _inspect_sheet(path: Path, corpus: str | None, as_published: bool, whole: bool) -> Reading:
     if corpus is not None:
-        return reader(corpus, as_published=as_published).inspect(path.parent, path)
+        return reader(corpus, as_published=as_published, whole=whole).inspect(path.parent, path)
     if path.suffix.casefold() == ".csv" and manifest.is_manifest(path):
         clips = manifest.read_manifest(Disk(), path)
         return Reading(clips[0].corpus, path, clips, sheet=path)
@@ -162,7 +165,7 @@ def _inspect_sheet(path: Path, corpus: str | None, as_published: bool) -> Readin
             f"{path}: is no manifest (no column 'path') and no known annotation sheet; name "
             "its corpus with --corpus, or name a folder"
         )
-    return reader(fitting[0], as_published=as_published).inspect(path.parent, path)
+    return reader(fitting[0], as_published=as_published, whole=whole).inspect(path.parent, path)
 
 
 def reader(name: str, *, as_published: bool = False, whole: bool = False) -> Reader:

@@ -26,7 +26,7 @@ from mecli import files, predictions, runs
 from mecli.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -129,15 +129,21 @@ def _scores(document: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, .
 
 def write_features(run: Path, count: int, features: Iterable[NDArray[np.generic]]) -> None:
     """Put `count` clips' features where every worker can map them, one clip in memory."""
-    beside = run / f".{_FEATURES}.tmp"
-    table: NDArray[np.generic] | None = None
-    for row, values in enumerate(features):
-        if table is None:
-            shape = (count, *values.shape)
-            table = np.lib.format.open_memmap(beside, "w+", dtype=values.dtype, shape=shape)
-        table[row] = values
-    del table
-    beside.replace(run / _FEATURES)
+    # Written, not mapped: on a full disk writing to a map kills the process.
+    files.write_parts(run / _FEATURES, _npy(count, features))
+
+
+def _npy(count: int, features: Iterable[NDArray[np.generic]]) -> Iterator[bytes]:
+    """Yield the bytes of an .npy file of `count` arrays of one shape."""
+    shape = None
+    for values in features:
+        if shape is None:
+            shape, head = values.shape, io.BytesIO()
+            described = np.lib.format.header_data_from_array_1_0(values)
+            described |= {"shape": (count, *shape), "fortran_order": False}
+            np.lib.format.write_array_header_1_0(head, described)
+            yield head.getvalue()
+        yield values.tobytes()
 
 
 def map_features(run: Path) -> NDArray[np.generic]:

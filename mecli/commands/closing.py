@@ -1,0 +1,72 @@
+"""The last word of a verb, on stderr: what was written, and what one does next."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Params = Mapping[str, Any]
+
+# Options and arguments that name what a verb writes, whichever verb it is.
+_WRITTEN = ("out", "csv", "eaf", "overlay", "report", "report_file", "figures", "latex", "markdown")
+_DEFAULT_CACHE = "mecli.h5"
+
+
+def line(verb: str, params: Params, result: Any) -> str:
+    """Return the last line of `verb`, which was told `params` and returned `result`.
+
+    It is empty where nothing was written and no verb follows.
+    """
+    written = [str(params[name]) for name in _WRITTEN if params.get(name) is not None]
+    extra, following = _VERBS.get(verb, _nothing)(params, result)
+    said = [*extra, *(name for name in written if name != "-")]
+    parts = [f"wrote {', '.join(said)}"] if said else []
+    return "; ".join([*parts, *([f"next: {shlex.join(following)}"] if following else [])])
+
+
+def _nothing(_params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:
+    return (), ()
+
+
+def _extract(params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:
+    if params["only_list"]:
+        return (), ()
+    cache = str(params["cache"])
+    return (cache,), ("mecli", "train", *(["-c", cache] if cache != _DEFAULT_CACHE else []))
+
+
+def _train(_params: Params, result: Any) -> tuple[Sequence[str], Sequence[str]]:
+    runs = [str(run) for run in result or ()]
+    return runs, ("mecli", "evaluate", *runs)
+
+
+def _evaluate(params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:
+    named: list[str] = params["runs"] or []
+    return (), ("mecli", "audit", *named) if len(named) == 1 and named != ["-"] else ()
+
+
+def _check(params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:
+    return (), ("mecli", "extract", *params["sources"])
+
+
+def _synth(params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:
+    folder = str(params["folder"])
+    return (folder,), ("mecli", "extract", folder)
+
+
+def _merge(params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:
+    out = params["out"]
+    return (), ("mecli", "info", str(out)) if out is not None else ()
+
+
+_VERBS: Mapping[str, Callable[[Params, Any], tuple[Sequence[str], Sequence[str]]]] = {
+    "extract": _extract,
+    "train": _train,
+    "evaluate": _evaluate,
+    "check": _check,
+    "synth": _synth,
+    "merge": _merge,
+}

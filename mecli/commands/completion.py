@@ -1,0 +1,78 @@
+"""What the shell offers after an option: names from the registry, runs and checkpoints."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mecli import checkpoints, registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Names = Callable[[Any], Sequence[str]]
+
+_RUNS = "MECLI_RUNS"
+
+
+def _registered(kind: str, *also: str) -> Names:
+    return lambda _ctx: (*also, *registry.names(kind))
+
+
+def _fixed(*names: str) -> Names:
+    return lambda _ctx: names
+
+
+def runs_folder(ctx: Any) -> Path:
+    """Return where runs are, as far as is known before the verb starts."""
+    return Path(ctx.params.get("folder") or os.environ.get(_RUNS) or "runs")
+
+
+def _runs(ctx: Any) -> Sequence[str]:
+    return [str(path.parent) for path in sorted(runs_folder(ctx).glob("*/run.json"))]
+
+
+def _checkpoints(ctx: Any) -> Sequence[str]:
+    found = sorted(runs_folder(ctx).glob(f"*/{checkpoints.FINAL}"))
+    return [checkpoints.BUNDLED, *map(str, found)]
+
+
+def _magnifications(_ctx: Any) -> Sequence[str]:
+    return ["none", *(f"{name}:" for name in registry.names("magnification"))]
+
+
+_OFFERS: dict[str, Names] = {
+    "model": _registered("model"),
+    "models": _registered("model"),
+    "corpus": _registered("corpus"),
+    "labels": _registered("label scheme", "au"),
+    "protocol": _registered("protocol"),
+    "landmarks": _registered("landmarker", registry.AUTO),
+    "flow": _registered("flow"),
+    "temporal": _registered("temporal normalisation"),
+    "magnify": _magnifications,
+    "engine": _fixed("auto", "pool", "stacked", "sequential"),
+    "precision": _fixed("float32", "float64", "bf16"),
+    "selection": _fixed("last", "inner", "oracle"),
+    "by": _fixed("corpus", "subject"),
+    "checkpoint": _checkpoints,
+    "pretrained": _checkpoints,
+    "resume": _runs,
+    "runs": _runs,
+    "targets": _runs,
+}
+
+
+def attach(param: Any, key: str) -> None:
+    """Let the shell complete what `param`, called `key`, is given."""
+    names = _OFFERS.get(key)
+    if names is None or (key == "runs" and param.param_type_name == "option"):
+        return
+
+    def complete(ctx: Any, _param: Any, incomplete: str) -> list[str]:
+        # Some take a list, as in a,b: only what follows the last comma is open.
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{name}" for name in names(ctx) if name.startswith(last)]
+
+    param._custom_shell_complete = complete

@@ -1,0 +1,139 @@
+"""What every verb has in common: options from files, completion, a last word, its help."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from mecli import terminal
+from mecli.commands import closing, completion, settings
+from mecli.errors import EXIT_CODES, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EXAMPLE = "Example: "
+
+
+def _shared(
+    options_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--options",
+            help="Take options from this TOML file, or from a run's options.json; those of the "
+            "command line go before.",
+        ),
+    ] = None,
+    print_options: Annotated[
+        bool,
+        typer.Option("--print-options", help="Print all options as TOML for --options, and stop."),
+    ] = False,
+) -> None:
+    """Hold the options that all verbs share."""
+
+
+@cache
+def _shared_params() -> tuple[Any, ...]:
+    app = typer.Typer(add_completion=False)
+    app.command()(_shared)
+    return tuple(typer.main.get_command(app).params)
+
+
+class Verb(TyperCommand):
+    """A command whose options may also come from a file or the environment."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._own: list[Any] = list(self.params)
+        self._environment: dict[str, str] = {}
+        for param in self._own:
+            _tidy(param)
+            completion.attach(param, settings.key(param))
+            if isinstance(param.envvar, str):
+                # Looked up here, where a file goes before it.
+                self._environment[param.name] = param.envvar
+                param.help = f"{param.help} [env var: {param.envvar}]"
+                param.envvar = None
+        self.params += _shared_params()
+        body, self._examples = _without_examples(self.help or "")
+        self.help = body
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse `args`, on top of what the file of --options and the environment say."""
+        first: dict[str, Any] = {}
+        if not ctx.resilient_parsing:
+            first, _, _ = self.make_parser(ctx).parse_args(list(args))
+        path = words(ctx)
+        ctx.default_map = settings.from_environment(path, self._own, self._environment)
+        if first.get("options_file"):
+            file, verbs = Path(first["options_file"]), ctx.find_root().command.commands
+            ctx.default_map |= settings.from_file(file, path, self._own, verbs)
+        if first.get("print_options"):
+            for param in self._own:
+                param.required = False
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb, or print its options; then say what was written and what comes next."""
+        del ctx.params["options_file"]
+        if ctx.params.pop("print_options"):
+            terminal.show(settings.to_toml(words(ctx), self._own, ctx.params))
+            return None
+        try:
+            result = super().invoke(ctx)
+        except typer.Exit as left:
+            if left.exit_code == InputError.exit_code:
+                self._close(ctx, None)
+            raise
+        self._close(ctx, result)
+        return result
+
+    def _close(self, ctx: Any, result: Any) -> None:
+        line = closing.line(" ".join(words(ctx)), ctx.params, result)
+        if line and not ctx.params.get("json"):
+            terminal.note(line)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write examples, where options may come from and the exit codes below the options."""
+        for title, lines in (
+            ("Example" if len(self._examples) == 1 else "Examples", self._examples),
+            ("Environment", [_environment_text(words(ctx))]),
+            ("Exit codes", [", ".join(f"{code} {what}" for code, what in EXIT_CODES.items())]),
+        ):
+            if lines:
+                with formatter.section(title):
+                    for line in lines:
+                        formatter.write_text(line)
+
+
+def words(ctx: Any) -> Sequence[str]:
+    """Return the verb of `ctx` as words, such as ``("bench", "train")``."""
+    names: list[str] = []
+    while ctx.parent is not None:
+        names.insert(0, str(ctx.info_name))
+        ctx = ctx.parent
+    return names
+
+
+def _environment_text(verb: Sequence[str]) -> str:
+    prefix = "_".join(("mecli", *verb)).upper()
+    return f"{prefix}_<OPTION> sets an option for good, with _ for -; see `mecli guide options`."
+
+
+def _tidy(param: Any) -> None:
+    # Typer writes dots behind a name that stands for several.
+    if param.metavar and param.nargs != 1:
+        param.metavar = param.metavar.removesuffix("...")
+
+
+def _without_examples(text: str) -> tuple[str, list[str]]:
+    """Return `text` without its paragraphs of examples, and the commands in those."""
+    paragraphs = text.split("\n\n")
+    examples = [p for p in paragraphs if p.startswith(_EXAMPLE)]
+    body = "\n\n".join(p for p in paragraphs if p not in examples)
+    lines = [" ".join(e.removeprefix(_EXAMPLE).split()) for e in examples]
+    return body, lines
