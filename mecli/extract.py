@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
-from mecli import cache, workers
+from mecli import cache, cluster, workers
 from mecli.corpora.sources import expand, read_sources
 from mecli.errors import InputError
 from mecli.footage import Stopwatch
@@ -18,10 +18,12 @@ from mecli.recipe import Recipe
 from mecli.records import ClipRecord, described
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mecli.clips import Clip
+    from mecli.cluster import Cluster
+    from mecli.shards import Shard
 
 _WORKER_MEMORY = 4 << 30
 
@@ -42,6 +44,10 @@ class ExtractOptions:
     timeout_s: float = 300.0
     retry: bool = False
     force: bool = False
+    shard: Shard | None = None
+    """Take only these of the clips: one job of several."""
+    cluster: Cluster | None = None
+    """Work there instead of in processes of this machine."""
 
     def __post_init__(self) -> None:
         workers.check_limits(self.jobs, self.timeout_s)
@@ -119,6 +125,11 @@ def list_clips(
 
     Where several sources are named, one that cannot be read does not stop the others.
     """
+    listing = _list_all(sources, options, stdin)
+    return replace(listing, clips=options.shard.share(listing.clips)) if options.shard else listing
+
+
+def _list_all(sources: Sequence[str], options: ExtractOptions, stdin: TextIO | None) -> Listing:
     named = list(expand(sources, stdin))
     if len(named) == 1:
         return Listing(_read(named, options), {})
@@ -208,11 +219,7 @@ def _run(
     summary: ExtractSummary,
     progress: Callable[[int, int, str], None] | None,
 ) -> None:
-    jobs = workers.cores() if options.jobs is None else options.jobs
-    outcomes = workers.run(
-        _extract_one, todo, jobs, options.timeout_s, _WORKER_MEMORY, "mecli.extract"
-    )
-    for done, outcome in enumerate(outcomes, start=1):
+    for done, outcome in enumerate(_outcomes(todo, options), start=1):
         task = todo[outcome.index]
         if outcome.value is None:
             if outcome.error is not None and not workers.is_failure_of_task(outcome.error):
@@ -223,6 +230,20 @@ def _run(
         _count(summary, task.clip, result)
         if progress is not None:
             progress(done, len(todo), task.clip.clip_id)
+
+
+def _outcomes(todo: list[_Task], options: ExtractOptions) -> Iterator[workers.Outcome[_Done]]:
+    limits = (options.timeout_s, _WORKER_MEMORY, "mecli.extract")
+    if options.cluster is None or not todo:
+        jobs = workers.cores() if options.jobs is None else options.jobs
+        return workers.run(_extract_one, todo, jobs, *limits)
+    guard = cluster.Guard(*limits)
+    return cluster.run(_extract_in, todo, options.cluster, todo[0].cache.parent, guard=guard)
+
+
+def _extract_in(folder: Path, task: _Task) -> _Done:
+    """Extract one clip on some machine, its part beside the cache as it would lie in `folder`."""
+    return _extract_one(replace(task, cache=folder / task.cache.name))
 
 
 def _count(summary: ExtractSummary, clip: Clip, done: _Done) -> None:

@@ -22,6 +22,7 @@ FLOORS = [
         "metrics",
         "files",
         "calibration",
+        "shards",
         "interval_metrics",
     },
     {"records", "labels", "interfaces", "alignment", "flow", "quality", "spotting"},
@@ -38,6 +39,7 @@ FLOORS = [
         "proposals",
     },
     {
+        "cluster",
         "corpora",
         "landmarks",
         "models",
@@ -109,7 +111,9 @@ def test_imports_point_strictly_down(path: Path) -> None:
         assert FLOOR[other] < FLOOR[room], f"{path} on floor {FLOOR[room]} imports {other}"
 
 
-@pytest.mark.parametrize(("package", "only"), [("h5py", "cache.py"), ("av", "video.py")])
+@pytest.mark.parametrize(
+    ("package", "only"), [("h5py", "cache.py"), ("av", "video.py"), ("ray", "cluster.py")]
+)
 def test_a_format_has_one_room(package: str, only: str) -> None:
     users = {
         path.relative_to(ROOT).as_posix()

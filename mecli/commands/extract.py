@@ -11,9 +11,11 @@ import typer
 from mecli import terminal
 from mecli.commands.flags import (
     CachePath,
+    ClusterAddress,
     CorpusName,
     Jobs,
     Json,
+    ShardOf,
     Timeout,
     known,
     leave_if_failed,
@@ -63,6 +65,8 @@ def extract(
     timeout_s: Timeout = 300.0,
     retry: Annotated[bool, typer.Option("--retry", help="Try clips again that failed.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Throw the old cache away.")] = False,
+    shard: ShardOf = None,
+    cluster: ClusterAddress = None,
     only_list: Annotated[
         bool, typer.Option("--list", help="Print the clips that would be taken, and stop.")
     ] = False,
@@ -78,6 +82,8 @@ def extract(
     Example: mecli extract casme2/ --list --json | head
     """
     from mecli import extract as verb
+    from mecli import shards
+    from mecli.cluster import Cluster
     from mecli.report import clips as report
 
     options = verb.ExtractOptions(
@@ -93,6 +99,8 @@ def extract(
         timeout_s=timeout_s,
         retry=retry,
         force=force,
+        shard=shards.parse(shard) if shard is not None else None,
+        cluster=Cluster(cluster) if cluster is not None else None,
     )
     if only_list:
         found = verb.list_clips(sources, options)

@@ -29,6 +29,13 @@ Jobs = Annotated[
 ]
 RunsFolder = Annotated[Path, typer.Option("--runs", envvar="MECLI_RUNS", help="Where runs are.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="Longest time for one clip, seconds.")]
+ShardOf = Annotated[
+    str | None, typer.Option("--shard", help="Do only share i of n, written i/n: one job of many.")
+]
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option("--cluster", help="Work on a Ray cluster: auto, local, HOST:PORT or ray://HOST."),
+]
 CorpusName = Annotated[
     str | None, typer.Option(help=f"Read every source as one of: {known('corpus')}.")
 ]
