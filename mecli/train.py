@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mecli import files, workers
+from mecli.cluster import Cluster
 from mecli.errors import UsageError
 from mecli.training.options import SELECTIONS, TrainOptions, parse_settings, read_options
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mecli.training.job import FoldTask, Job
+    from mecli.training.part import Part
     from mecli.training.plan import Plan
     from mecli.training.standing import Standing
 
@@ -80,19 +82,28 @@ class TrainResult:
 
 
 def train(
-    options: TrainOptions, progress: Progress | None = None, run: Path | None = None
+    options: TrainOptions,
+    progress: Progress | None = None,
+    run: Path | None = None,
+    part: Part | None = None,
 ) -> TrainResult:
     """Train all folds of `options`, and a checkpoint on all clips.
 
-    `run` is the folder to write into; by default a new one, named after the time.
+    `run` is the folder to write into; by default a new one, named after the time. Several
+    jobs may share one folder, each training its `part` of the folds; `resume` finishes it.
     """
     from mecli.training import folder, plan
 
+    if part is not None and run is None:
+        raise UsageError("a part of the folds wants a run folder that its jobs share; name --run")
     made = plan.make(options)
     run = run or folder.new(options.runs, options.model, options.protocol)
-    files.write_json(run / folder.OPTIONS, options.as_json())
-    files.write_json(run / folder.RUN, made.description())
-    return _train(made, run, progress)
+    if (run / folder.RUN).exists():
+        made.check_same(run)
+    else:
+        files.write_json(run / folder.OPTIONS, options.as_json())
+        files.write_json(run / folder.RUN, made.description())
+    return _train(made, run, progress, part)
 
 
 def train_each(
@@ -109,43 +120,79 @@ def train_each(
     return [train(one, progress) for one in each]
 
 
-def resume(run: Path, progress: Progress | None = None, jobs: int | None = None) -> TrainResult:
-    """Go on with the run in folder `run`; finished folds are not repeated.
+def resume(
+    run: Path,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+    part: Part | None = None,
+    cluster: Cluster | None = None,
+) -> TrainResult:
+    """Go on with the run in folder `run`, all of it or a `part`; finished folds stay.
 
-    A run that was killed before it described itself starts from its options. Raises
-    `InputError` if the folder is no run, or if caches, folds or defaults of the model are
-    no longer what they were when the run was started.
+    `jobs` and `cluster` go before what the run was started with. A run that was killed
+    before it described itself starts from its options. Raises `InputError` if the folder is
+    no run, or if caches, folds or defaults of the model are no longer what they were.
     """
     from mecli.training import folder, plan
 
     begun = folder.is_begun(run)
     options = read_options(run / folder.OPTIONS)
-    made = plan.make(options if jobs is None else replace(options, jobs=jobs))
+    if jobs is not None:
+        options = replace(options, jobs=jobs)
+    if cluster is not None:
+        options = replace(options, cluster=cluster.address, gpus=cluster.gpus)
+    made = plan.make(options)
     if begun:
         made.check_same(run)
     else:
         files.write_json(run / folder.RUN, made.description())
-    return _train(made, run, progress)
+    return _train(made, run, progress, part)
 
 
-def _train(plan: Plan, run: Path, progress: Progress | None) -> TrainResult:
+def _train(plan: Plan, run: Path, progress: Progress | None, part: Part | None) -> TrainResult:
     from mecli.training import folder, standing
+    from mecli.training.part import Part
 
+    part = part or Part()
     options, data = plan.options, plan.data
-    job, tasks = plan.job(run), plan.tasks()
+    job, tasks = plan.job(run, part.features), part.tasks(plan.tasks())
     todo = [t for t in tasks if not standing.finished(run, t)]
     final = run / folder.FINAL if options.final and not options.leaks else None
-    if final and not final.exists():
+    if part.is_whole and final and not final.exists():
         todo.append(plan.final_task())
     if todo:
-        folder.write_features(run, len(data.clips), plan.features())
+        folder.write_features(run, len(data.clips), plan.features(), job.features)
         job.check_space(todo)
     try:
         _work(options, job, tasks, todo, progress)
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"go on with `mecli train --resume {run}`") from error
-    folder.remove_features(run)
-    return _finish(plan, job, final)
+    folder.remove_features(run, job.features)
+    return _finish(plan, job, final) if part.is_whole else _leave(plan, job)
+
+
+def _leave(plan: Plan, job: Job) -> TrainResult:
+    """Tell how many folds are done where other jobs train the rest; scores come with all."""
+    from mecli.training import standing
+
+    tasks = plan.tasks()
+    done = sum(standing.finished(job.run, t) for t in tasks)
+    note = (
+        f"{done} of {len(tasks)} trainings of {job.run} are done; once all are, "
+        f"`mecli train --resume {job.run}` scores them"
+    )
+    return TrainResult(
+        run=job.run,
+        clips=len(plan.data.clips),
+        folds=sum(bool(f.test) for f in plan.folds),
+        excluded=plan.data.excluded,
+        warnings=(*plan.warnings(), note),
+        selection=job.selection,
+        standing=standing.standing(job, []),
+        epochs_chosen={},
+        predictions=None,
+        final=None,
+    )
 
 
 def _finish(plan: Plan, job: Job, final: Path | None) -> TrainResult:
@@ -207,7 +254,9 @@ def _work(
     jobs = workers.cores() if options.jobs is None else options.jobs
     tell = progress or (lambda *_: None)
     tell(len(done), total, f"{len(done)} folds were there already" if done else "")
-    for count, task in enumerate(engines.run(options.engine, job, todo, jobs), len(done) + 1):
+    cluster = Cluster(options.cluster, options.gpus) if options.cluster is not None else None
+    trained = engines.run(options.engine, job, todo, jobs, cluster)
+    for count, task in enumerate(trained, len(done) + 1):
         if result := folder.read_fold(job.run, task.seed, task.number):
             tally.add(result)
         said = [task.name, str(tally)]

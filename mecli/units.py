@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mecli.train import Progress
     from mecli.training.dataset import Dataset
     from mecli.training.options import TrainOptions
+    from mecli.training.part import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,23 @@ def _unlearnable(options: TrainOptions, data: Dataset) -> str:
 
 
 def train_any(
-    options: TrainOptions, models: Sequence[str], progress: Progress | None = None
+    options: TrainOptions,
+    models: Sequence[str],
+    progress: Progress | None = None,
+    run: Path | None = None,
+    part: Part | None = None,
 ) -> Sequence[TrainResult] | Sequence[UnitsResult]:
-    """Train `models`, on all action units if that is what the labels of `options` are."""
+    """Train `models`, on all action units if that is what the labels of `options` are.
+
+    `run` and `part` are of one model and one label scheme; `UsageError` where there are more.
+    """
+    whole = part is None or part.is_whole
+    if run is not None or not whole:
+        if options.labels == ALL or len(models) > 1:
+            raise UsageError(
+                "--run, --shard and --fold are of one run: name one model and one label scheme"
+            )
+        return [train(replace(options, model=models[0]), progress, run, None if whole else part)]
     if options.labels == ALL:
         return train_units(options, models, progress)
     return train_each(options, models, progress)

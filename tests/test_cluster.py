@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +18,12 @@ from mecli.cache import open_cache
 from mecli.cluster import Cluster, Guard
 from mecli.errors import InputError, MissingDependency, UsageError
 from mecli.extract import ExtractOptions, extract
+from mecli.train import TrainOptions, train
+from mecli.training import engines, folder, plan
+from tests.moving_records import records, write_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import Any
 
 HERE = Cluster("local")
@@ -116,8 +121,6 @@ def attempt(
     function: Any, index: int, task: Any, given: dict[str, Any], version: str = __version__
 ) -> Any:
     """Do a task as a machine would that does not see the caller's folder."""
-    from pathlib import Path
-
     call = cluster._Call(function, Path("/of/another/machine"), ".mark", None, version)
     return cluster._attempt(call, index, task, given)
 
@@ -189,3 +192,58 @@ def test_a_share_of_a_gpu_is_below_one_or_whole(gpus: float) -> None:
 def test_an_empty_address_is_refused() -> None:
     with pytest.raises(UsageError, match="--cluster is empty"):
         Cluster("")
+
+
+def worker_processes() -> list[int]:
+    """Return the processes in which Ray of this machine runs tasks."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            # Its agents are called ray:: too; without them the whole node is lost.
+            if entry.read_bytes().startswith((b"ray::IDLE", b"ray::_attempt")):
+                found.append(int(entry.parent.name))
+    return found
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_worker_trains_the_same_run(ray: Any, tmp_path: Path) -> None:
+    cache = write_cache(tmp_path / "c.h5", records())
+    options = TrainOptions(
+        caches=(cache,), model_options={"steps": 2}, epochs=2, jobs=0, runs=tmp_path / "runs"
+    )
+    here = train(options)
+    killed: list[int] = []
+
+    def kill_one(done: int, *_: object) -> None:
+        if done == 1:
+            killed.append(worker_processes()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    there = train(replace(options, cluster="local"), kill_one)
+    assert killed
+    assert there.predictions is not None
+    assert here.predictions is not None
+    assert there.predictions.read_text() == here.predictions.read_text()
+    for number in range(4):
+        mine, theirs = (folder.read_fold(r.run, 0, number) for r in (here, there))
+        assert mine is not None
+        assert theirs is not None
+        assert mine.weights_sha256 == theirs.weights_sha256
+    assert not list(there.run.glob(".mecli-cluster-*"))
+
+
+@pytest.mark.slow
+def test_a_machine_without_the_run_sends_back_the_fold(ray: Any, tmp_path: Path) -> None:
+    cache = write_cache(tmp_path / "c.h5", records())
+    made = plan.make(TrainOptions(caches=(cache,), model_options={"steps": 2}, epochs=1))
+    run = tmp_path / "run"
+    folder.write_features(run, len(made.data.clips), made.features())
+    given = {"features.npy": ray.put((run / "features.npy").read_bytes())}
+    work = functools.partial(engines._run_in, made.job(run))
+    answer = attempt(work, 0, made.tasks()[2], given)
+    assert answer.outcome.error is None
+    assert list(answer.files) == ["folds/0/2.safetensors", "folds/0/2.json"]
+    cluster._received(ray, ray.put(answer), 0, run)
+    received = folder.read_fold(run, 0, 2)
+    assert received is not None
+    assert received.fold == "made/s2"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mecli import terminal
-from mecli.commands.flags import Jobs, Json, RunsFolder, known
+from mecli.commands.flags import ClusterAddress, Jobs, Json, RunsFolder, ShardOf, known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +78,20 @@ def train(
     keep_weights: Annotated[bool, typer.Option(help="Keep the weights of every fold.")] = True,
     jobs: Jobs = None,
     folder: RunsFolder = Path("runs"),
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write into this folder; jobs with equal options may share it.", show_default=False
+        ),
+    ] = None,
+    shard: ShardOf = None,
+    fold: Annotated[
+        str | None, typer.Option(help="Train only this fold, by its name or number from 0.")
+    ] = None,
+    cluster: ClusterAddress = None,
+    gpus: Annotated[
+        float, typer.Option(help="Share of a GPU that each fold holds on the cluster.")
+    ] = 0.0,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run; finished folds stay.")
     ] = None,
@@ -89,15 +103,19 @@ def train(
 
     Example: mecli train --protocol loso --model cnn-lstm --set input=flow
     """
+    from mecli import shards, units
     from mecli import train as verb
-    from mecli import units
+    from mecli.cluster import Cluster
+    from mecli.training.part import Part
 
+    part = Part(shards.parse(shard) if shard is not None else None, fold)
     names = [name.strip() for name in model.split(",")]
     with terminal.progress("train") as progress:
         if resume is not None and units.is_units(resume):
             results: Results = [units.resume_units(resume, progress, jobs)]
         elif resume is not None:
-            results = [verb.resume(resume, progress, jobs)]
+            there = Cluster(cluster, gpus) if cluster is not None else None
+            results = [verb.resume(resume, progress, jobs, part, there)]
         else:
             options = verb.TrainOptions(
                 caches=tuple(caches or [Path("mecli.h5")]),
@@ -113,6 +131,8 @@ def train(
                 seeds=seeds,
                 engine=engine,
                 jobs=jobs,
+                cluster=cluster,
+                gpus=gpus,
                 precision=precision,
                 selection=selection,
                 pretrained=pretrained,
@@ -121,7 +141,7 @@ def train(
                 keep_weights=keep_weights,
                 runs=folder,
             )
-            results = units.train_any(options, names, progress)
+            results = units.train_any(options, names, progress, run, part)
     _show(results, names, json=json)
     return [result.run for result in results]
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FORMAT = runs.RUN_FORMAT
 OPTIONS, RUN, FINAL = "options.json", "run.json", "final.safetensors"
 PREDICTIONS, LEAKED = runs.PREDICTIONS, runs.LEAKED_PREDICTIONS
-_FEATURES = "features.npy"
+FEATURES = "features.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +127,12 @@ def _scores(document: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, .
     return {clip: tuple(map(float, shares)) for clip, shares in document.items()}
 
 
-def write_features(run: Path, count: int, features: Iterable[NDArray[np.generic]]) -> None:
+def write_features(
+    run: Path, count: int, features: Iterable[NDArray[np.generic]], name: str = FEATURES
+) -> None:
     """Put `count` clips' features where every worker can map them, one clip in memory."""
     # Written, not mapped: on a full disk writing to a map kills the process.
-    files.write_parts(run / _FEATURES, _npy(count, features))
+    files.write_parts(run / name, _npy(count, features))
 
 
 def _npy(count: int, features: Iterable[NDArray[np.generic]]) -> Iterator[bytes]:
@@ -146,15 +148,15 @@ def _npy(count: int, features: Iterable[NDArray[np.generic]]) -> Iterator[bytes]
         yield values.tobytes()
 
 
-def map_features(run: Path) -> NDArray[np.generic]:
+def map_features(run: Path, name: str = FEATURES) -> NDArray[np.generic]:
     """Return the features, mapped and shared; writing to them changes no file."""
-    features: NDArray[np.generic] = np.load(run / _FEATURES, mmap_mode="c", allow_pickle=False)
+    features: NDArray[np.generic] = np.load(run / name, mmap_mode="c", allow_pickle=False)
     return features
 
 
-def remove_features(run: Path) -> None:
+def remove_features(run: Path, name: str = FEATURES) -> None:
     """Drop the shared features once nobody needs them."""
-    (run / _FEATURES).unlink(missing_ok=True)
+    (run / name).unlink(missing_ok=True)
 
 
 def write_predictions(

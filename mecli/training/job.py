@@ -51,6 +51,8 @@ class Job:
     """The checkpoint that every fold begins with."""
     freeze: bool = False
     """Whether all stages but the last stay as that checkpoint has them."""
+    features: str = folder.FEATURES
+    """The file in the run folder that holds the features of all clips."""
 
     @property
     def all_stages(self) -> tuple[Stage, ...]:
@@ -110,7 +112,8 @@ class Job:
     def table(self) -> Table:
         """Return the clips of the run; features are mapped, shared by all workers."""
         labels = np.array(self.labels, dtype=np.int64)
-        return Table(self.clip_ids, folder.map_features(self.run), labels, len(self.classes))
+        features = folder.map_features(self.run, self.features)
+        return Table(self.clip_ids, features, labels, len(self.classes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,10 @@ class TrainOptions:
     seeds: int = 1
     engine: str = "auto"
     jobs: int | None = None
+    cluster: str | None = None
+    """Address of a Ray cluster that trains the folds."""
+    gpus: float = 0.0
+    """Share of a GPU that each of them holds there."""
     precision: str = "float32"
     selection: str = "last"
     pretrained: str | None = None

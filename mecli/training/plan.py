@@ -120,7 +120,7 @@ class Plan:
                     f"{run}: {name} changed since the run was started; start a new run"
                 )
 
-    def job(self, run: Path) -> Job:
+    def job(self, run: Path, features: str = folder.FEATURES) -> Job:
         """Return what all folds have in common, for a run in folder `run`."""
         options, data = self.options, self.data
         return Job(
@@ -147,6 +147,7 @@ class Plan:
             selection=options.selection,
             pretrained=options.pretrained,
             freeze=options.freeze,
+            features=features,
         )
 
     def tasks(self) -> list[FoldTask]:
