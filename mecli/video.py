@@ -11,6 +11,7 @@ import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import av
@@ -23,8 +24,7 @@ from mecli.clips import Held
 from mecli.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,7 +64,7 @@ class VideoInfo:
     fps: float | None
     """Mean rate of the first time stamps; None for image files."""
     frame_count: int | None
-    """As declared, which may be a lie; exact for image files."""
+    """As declared, which may be a lie, else counted up to 1000; exact for image files."""
     rotation: int
     """Degrees counter-clockwise that frames are turned by to stand upright."""
     bit_rate: int | None
@@ -83,20 +83,32 @@ def read_frames(
     """
     if start < 0 or (stop is not None and stop < start):
         raise InputError(f"frames {start} to {stop} asked for, expected 0 ≤ first ≤ last")
-    if isinstance(frames, Held):
-        yield from _read_held(frames, start, stop)
-    elif isinstance(frames, tuple):
-        yield from _read_pictures(frames, start, stop)
-    else:
-        yield from _read_video(frames, start, stop)
+    yield from read_spans(frames, [(start, stop)])
+
+
+def read_spans(
+    frames: Path | tuple[Path, ...] | Held, spans: Sequence[tuple[int, int | None]]
+) -> Iterator[Frame]:
+    """Yield the frames of `spans` (first, last, inclusive), which ascend and do not overlap.
+
+    A video is decoded once, whatever the number of spans. Else as `read_frames`.
+    """
+    if isinstance(frames, Path):
+        yield from _read_video(frames, spans)
+        return
+    for start, stop in spans:
+        if isinstance(frames, Held):
+            yield from _read_held(frames, start, stop)
+        else:
+            yield from _read_pictures(frames, start, stop)
 
 
 def frames_at(
     frames: Path | tuple[Path, ...] | Held, positions: Collection[int]
 ) -> dict[int, NDArray[np.uint8]]:
     """Return the frames at `positions`, decoded in one pass; those behind the end are left out."""
-    kept = read_frames(frames, min(positions), max(positions))
-    return {frame.position: frame.image for frame in kept if frame.position in positions}
+    kept = read_spans(frames, [(position, position) for position in sorted(set(positions))])
+    return {frame.position: frame.image for frame in kept}
 
 
 def probe(frames: Path | tuple[Path, ...] | Held) -> VideoInfo:
@@ -109,7 +121,7 @@ def probe(frames: Path | tuple[Path, ...] | Held) -> VideoInfo:
         codec = frames[0].suffix.lower().lstrip(".")
         return VideoInfo(width, height, None, len(frames), 0, None, codec)
     with _open(frames) as container:
-        fps = _measured_fps(container, frames)
+        fps, counted = _measured(container, frames)
     with _open(frames) as container:
         stream = container.streams.video[0]
         first = next(_decode(container, frames), None)
@@ -121,7 +133,7 @@ def probe(frames: Path | tuple[Path, ...] | Held) -> VideoInfo:
             width=size[turned],
             height=size[1 - turned],
             fps=fps or (float(stream.average_rate) if stream.average_rate else None),
-            frame_count=stream.frames or None,
+            frame_count=stream.frames or counted,
             rotation=int(first.rotation),
             bit_rate=stream.bit_rate or container.bit_rate or None,
             codec=stream.codec_context.name,
@@ -304,9 +316,11 @@ def _decode(container: Any, path: Path) -> Iterator[Any]:
         ) from error
 
 
-def _read_video(path: Path, start: int, stop: int | None) -> Iterator[Frame]:
+def _read_video(path: Path, spans: Sequence[tuple[int, int | None]]) -> Iterator[Frame]:
     converter = VideoReformatter()
     size, last, position = None, None, -1
+    ahead = iter(spans)
+    start, stop = next(ahead)
     with _open(path) as container:
         for position, frame in enumerate(_decode(container, path)):
             size = size or (frame.width, frame.height)
@@ -319,7 +333,10 @@ def _read_video(path: Path, start: int, stop: int | None) -> Iterator[Frame]:
             if position >= start:
                 yield Frame(position, last, _upright(frame, converter))
             if position == stop:
-                return
+                following = next(ahead, None)
+                if following is None:
+                    return
+                start, stop = following
         if position < 0:
             raise InputError(f"{path}: holds no frame")
         _check_end(container, path, position, last)
@@ -351,13 +368,17 @@ def _quarter_turns(frame: Any) -> int:
     return quarters % 4
 
 
-def _measured_fps(container: Any, path: Path) -> float | None:
-    """Return the mean rate of the first time stamps, read without decoding."""
+def _measured(container: Any, path: Path) -> tuple[float | None, int | None]:
+    """Return the mean rate of the first time stamps and the number of frames, if not too many.
+
+    Nothing is decoded for it.
+    """
     stream = container.streams.video[0]
     try:
-        packets = islice(container.demux(stream), _STAMPS)
-        stamps = sorted(float(p.pts * p.time_base) for p in packets if p.pts is not None)
+        packets = [p for p in islice(container.demux(stream), _STAMPS) if p.pts is not None]
     except av.FFmpegError as error:
         raise InputError(f"{path}: cannot be read as video: {error.strerror}") from error
+    stamps = sorted(float(p.pts * p.time_base) for p in packets)
     span_s = stamps[-1] - stamps[0] if stamps else 0.0
-    return (len(stamps) - 1) / span_s if span_s > 0 and math.isfinite(span_s) else None
+    fps = (len(stamps) - 1) / span_s if span_s > 0 and math.isfinite(span_s) else None
+    return fps, len(stamps) if len(stamps) < _STAMPS else None

@@ -15,7 +15,7 @@ import pytest
 from mecli import video
 from mecli.clips import Held
 from mecli.errors import InputError
-from mecli.video import probe, read_frames, write_video
+from mecli.video import frames_at, probe, read_frames, read_spans, write_video
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +83,25 @@ def test_frames_are_read_between_start_and_stop_inclusive(clip: Path) -> None:
     assert [f.position for f in read_frames(clip, 3, 7)] == [3, 4, 5, 6, 7]
     assert [f.position for f in read_frames(clip, 9, 99)] == [9, 10, 11]
     assert list(read_frames(clip, 50)) == []
+
+
+@pytest.mark.parametrize("kind", ["video", "pictures", "memory"])
+def test_spans_are_read_in_one_pass(tmp_path: Path, clip: Path, kind: str) -> None:
+    pictures = [picture(k) for k in range(COUNT)]
+    files = tuple(save(tmp_path / f"{k:02d}.png", image) for k, image in enumerate(pictures))
+    held = Held(np.stack(pictures))
+    source: Any = {"video": clip, "pictures": files, "memory": held}[kind]
+    read = list(read_spans(source, [(1, 2), (5, 5), (9, None)]))
+    assert [frame.position for frame in read] == [1, 2, 5, 9, 10, 11]
+    alone = list(read_frames(source))
+    assert all(np.array_equal(f.image, alone[f.position].image) for f in read)
+    assert sorted(frames_at(source, {7, 3, 99})) == [3, 7]
+
+
+def test_a_video_that_does_not_say_its_length_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "c.mkv"
+    write_video(path, (picture(k) for k in range(COUNT)), fps=25)
+    assert probe(path).frame_count == COUNT
 
 
 def test_a_range_that_runs_backwards_is_refused(clip: Path) -> None:
