@@ -57,7 +57,7 @@ def of_length(length_s: float | None) -> tuple[Doubt, ...]:
     """Return why an interval of `length_s` seconds that nobody named may hold more than one."""
     if length_s is None or length_s <= LONG_S:
         return ()
-    said = f"{length_s:.1f} s without onset and offset: name them in a manifest, or cut the clip"
+    said = f"{length_s:.1f} s judged as one movement: let it be searched, or name the moments"
     return (Doubt("long-clip", said),)
 
 

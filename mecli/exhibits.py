@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from mecli import files
 from mecli.errors import InputError
-from mecli.report.answers import MOMENTS
+from mecli.report.answers import MOMENTS, NOTHING
 from mecli.report.overlay import film, shown_fps
-from mecli.report.page import anchor, fragment
-from mecli.video import frames_at, read_frames, write_video
+from mecli.report.page import anchor, fragment, watched
+from mecli.video import read_frames, read_spans, write_video
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from mecli.clips import Clip
     from mecli.judging import Judged
+    from mecli.records import ClipRecord
 
 _TAIL_S = 0.2
 
@@ -27,28 +29,53 @@ _TAIL_S = 0.2
 def write_film(path: Path, clip: Clip, judged: Sequence[Judged]) -> None:
     """Write the film of `clip` with all that is said of it; `InputError` if it has no frames.
 
-    It ends a little after the last offset where the clip goes on for longer.
+    A long video is shown as a whole; else it ends a little after the last offset where the
+    clip goes on for longer.
     """
     if clip.holds_flow:
         raise InputError(f"{clip.location}: clip {clip.clip_id}: holds flow, no frames to draw on")
-    pairs = [(j.answer, j.record) for j in judged if j.record is not None]
-    end = max((record.offset or 0) for _, record in pairs)
-    fps = pairs[0][0].fps
+    told = [(j.answer, j.record) for j in judged if not j.answer.error]
+    pairs = [(answer, record) for answer, record in told if record is not None]
+    seen = {a.face: a.watched for a, _ in told if a.watched is not None}
+    fps = told[0][0].fps
+    ends = [record.offset or 0 for _, record in pairs]
+    end = max([*ends, *(one.frames - 1 for one in seen.values())])
     last = end + round(_TAIL_S * (fps or 0))
     frames = ((f.position, f.image) for f in read_frames(clip.pixels, 0, last))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_video(path, film(frames, pairs, end), shown_fps(fps, end + 1), crf=20)
+    drawn = film(frames, pairs, end, list(seen.values()))
+    write_video(path, drawn, shown_fps(fps, end + 1), crf=20)
 
 
 def write_fragments(path: Path, place: int, clip: Clip, judged: Sequence[Judged]) -> None:
-    """Write what a report says of clip number `place`."""
+    """Write what a report says of clip number `place`: a long video first, then each answer."""
+    faces: dict[int, list[tuple[str, Judged]]] = {}
+    for number, one in enumerate(judged):
+        if not one.answer.error:
+            faces.setdefault(one.answer.face, []).append((anchor(place, number), one))
     parts = []
-    for number, (answer, record) in enumerate(judged):
-        if record is None:
-            continue
-        frames: dict[int, NDArray[np.uint8]] = {}
-        if not clip.holds_flow:
-            moments = {getattr(record, moment) for moment in MOMENTS}
-            frames = frames_at(clip.pixels, {m for m in moments if m is not None})
-        parts.append(fragment(answer, record, frames, anchor(place, number)))
+    for told in faces.values():
+        name, first = told[0]
+        if first.answer.watched is not None:
+            own = name if first.answer.kind == NOTHING else ""
+            parts.append(watched([one.answer for _, one in told], own))
+        frames = _moments(clip, [one.record for _, one in told if one.record is not None])
+        for name, (answer, record) in told:
+            if record is not None:
+                parts.append(fragment(answer, record, next(frames), name))
     files.write_text(path, "".join(parts))
+
+
+def _moments(
+    clip: Clip, records: Sequence[ClipRecord]
+) -> Iterator[Mapping[int, NDArray[np.uint8]]]:
+    """Yield the frames at the moments of each record by position; a video is decoded once."""
+    positions = [
+        sorted({p for m in MOMENTS if (p := getattr(record, m)) is not None}) for record in records
+    ]
+    if clip.holds_flow:
+        yield from ({} for _ in records)
+        return
+    frames = read_spans(clip.pixels, [(p, p) for moments in positions for p in moments])
+    for moments in positions:
+        yield {frame.position: frame.image for frame in islice(frames, len(moments))}

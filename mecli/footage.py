@@ -102,15 +102,21 @@ def check_end(clip: Clip, interval: Interval, last: int, issues: list[str]) -> N
 
 
 def read_footage(
-    clip: Clip, interval: Interval, landmarker: Landmarker, watch: Stopwatch, face: int = 0
+    clip: Clip,
+    interval: Interval,
+    landmarker: Landmarker,
+    watch: Stopwatch,
+    face: int = 0,
+    frames: Iterator[Frame] | None = None,
 ) -> Footage:
     """Decode onset to offset once, keeping the surroundings of face number `face`, largest first.
 
-    Raises `InputError` if the onset frame shows no such face, if the clip ends before its
-    second frame, or if it is too long to be held.
+    `frames` are those from onset to offset where somebody reads the clip already. Raises
+    `InputError` if the onset frame shows no such face, if the clip ends before its second
+    frame, or if it is too long to be held.
     """
     start = interval.onset or 0
-    frames = _timed(read_frames(clip.pixels, start, interval.offset), watch)
+    frames = _timed(frames or read_frames(clip.pixels, start, interval.offset), watch)
     first = next(frames, None)
     if first is None:
         raise InputError(

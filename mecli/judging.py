@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from mecli.corpora.loose import SUBJECT_UNKNOWN
-from mecli.doubts import check_rate, doubts, of_length
+from mecli.doubts import LONG_S, check_rate, doubts, of_length
 from mecli.errors import InputError
 from mecli.footage import Stopwatch
 from mecli.landmarks.choose import choose, resolve
 from mecli.preprocess import preprocess
 from mecli.question import Question
 from mecli.recipe import Recipe
-from mecli.report.answers import MOMENTS, Answer
+from mecli.report.answers import MOMENTS, NOTHING, Answer, Watched
+from mecli.schemes.megc2019_none import NONE
+from mecli.searching import search
 from mecli.training.attribution import attribute
 from mecli.training.checkpoint import load_checkpoint, scores
-from mecli.video import probe
+from mecli.video import probe, read_frames, read_spans
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mecli.clips import Clip
     from mecli.records import ClipRecord
+    from mecli.spotting import Interval
     from mecli.training.checkpoint import Checkpoint
+    from mecli.video import Frame
 
 
 class Judged(NamedTuple):
@@ -58,34 +65,108 @@ class Judge:
         self.landmarker = choose(self.recipe.landmarks)
 
     def judge(self, clip: Clip, watch: Stopwatch | None = None) -> list[Judged]:
-        """Return an answer for each face asked for; what is wrong with `clip` is an answer too."""
+        """Return the answers about `clip`: one a face, and one an interval of a long video.
+
+        A video of more than two seconds without a named moment is searched first; if nothing
+        is found in it, that is the answer. What is wrong with `clip` is an answer too.
+        """
         watch = watch or Stopwatch()
         try:
             if clip.holds_flow:
                 return [self._ask(clip, 0, {}, watch)]
             with watch.stage("decode"):
-                clip, measured = self._described(clip)
-            first = self._ask(clip, (self.question.face or 1) - 1, measured, watch)
-            count = int(first.answer.quality["faces"]) if self.question.all_faces else 1
-            return [first, *(self._ask(clip, face, measured, watch) for face in range(1, count))]
+                clip, measured, long = self._described(clip)
+            ask = self._search if long and not self.question.whole else self._ask_whole
+            return ask(clip, measured, watch)
         except InputError as error:
-            failed = Answer(clip.clip_id, clip.location, error=str(error), issues=clip.issues)
-            return [Judged(failed)]
+            return [_failed(clip, error)]
 
-    def _described(self, clip: Clip) -> tuple[Clip, dict[str, float]]:
-        """Return `clip` with its frame rate, and what its file says about its quality."""
+    def _described(self, clip: Clip) -> tuple[Clip, dict[str, float], bool]:
+        """Return `clip` with its rate, what its file says of its quality, and if it is long."""
         if clip.pixels == ():
-            return clip, {}
+            return clip, {}, False
         info = probe(clip.pixels)
         fps = clip.fps or info.fps or self.question.fps
         check_rate(f"{clip.location}: clip {clip.clip_id}", fps, force=self.question.force)
         measured = {}
         if info.bit_rate and info.fps:
             measured["bits_per_pixel"] = info.bit_rate / (info.fps * info.width * info.height)
-        return replace(clip, fps=fps), measured
+        clip = replace(clip, fps=fps)
+        return clip, measured, _is_long(clip, info.frame_count)
 
-    def _ask(self, clip: Clip, face: int, measured: dict[str, float], watch: Stopwatch) -> Judged:
-        record = preprocess(clip, self.recipe, self.landmarker, watch, face)
+    def _ask_whole(self, clip: Clip, measured: dict[str, float], watch: Stopwatch) -> list[Judged]:
+        """Return an answer for each face asked for."""
+        first = self._ask(clip, (self.question.face or 1) - 1, measured, watch)
+        count = int(first.answer.quality["faces"]) if self.question.all_faces else 1
+        return [first, *(self._ask(clip, face, measured, watch) for face in range(1, count))]
+
+    def _search(self, clip: Clip, measured: dict[str, float], watch: Stopwatch) -> list[Judged]:
+        """Return an answer for each expression of each face asked for in a long video."""
+        faces = [(self.question.face or 1) - 1]
+        if self.question.all_faces:
+            start = next(read_frames(clip.pixels, 0, 0))
+            faces = list(range(max(1, len(self.landmarker.find(start.image[None], clip, [0])[0]))))
+        return [judged for face in faces for judged in self._searched(clip, face, measured, watch)]
+
+    def _searched(
+        self, clip: Clip, face: int, measured: dict[str, float], watch: Stopwatch
+    ) -> list[Judged]:
+        """Search the video for what face number `face` expresses, then decode only that."""
+        assert clip.fps is not None
+        with watch.stage("spot"):
+            found = search(clip, clip.fps, self.landmarker, face=face)
+        spans = [(interval.onset, interval.offset) for interval in found.intervals]
+        frames = read_spans(clip.pixels, spans) if spans else iter(())
+        judged = []
+        for interval in found.intervals:
+            part = islice(frames, interval.offset - interval.onset + 1)
+            one = self._interval(clip, interval, face, measured, watch, part)
+            # What was not read, because it could not be judged, is not the next interval's.
+            deque(part, maxlen=0)
+            judged.append(one)
+        kept = [one for one in judged if one.answer.prediction != NONE]
+        watched = Watched(
+            frames=found.frame_count,
+            step=found.step,
+            curve=found.curve,
+            seen=float(found.seen.mean()),
+            dismissed=len(judged) - len(kept),
+        )
+        if not kept:
+            nothing = Answer(clip.clip_id, clip.location, kind=NOTHING, face=face + 1, fps=clip.fps)
+            kept = [Judged(nothing)]
+        return [one._replace(answer=replace(one.answer, watched=watched)) for one in kept]
+
+    def _interval(
+        self,
+        clip: Clip,
+        interval: Interval,
+        face: int,
+        measured: dict[str, float],
+        watch: Stopwatch,
+        frames: Iterator[Frame],
+    ) -> Judged:
+        """Judge one interval of a long video, whose `frames` somebody reads."""
+        named = replace(clip, onset=interval.onset, apex=interval.apex, offset=interval.offset)
+        try:
+            answer, record = self._ask(named, face, measured, watch, frames)
+        except InputError as error:
+            return _failed(clip, error)
+        assert record is not None
+        # A long video has many intervals, and nobody draws the pictures of their regions.
+        slim = replace(record, roi_frames=record.roi_frames[:0])
+        said = replace(answer, kind=interval.kind, spotted=interval.score, found=MOMENTS)
+        return Judged(said, slim)
+
+    def _ask(
+        self,
+        clip: Clip,
+        face: int,
+        measured: dict[str, float],
+        watch: Stopwatch,
+        frames: Iterator[Frame] | None = None,
+    ) -> Judged:
+        record = preprocess(clip, self.recipe, self.landmarker, watch, face, frames)
         with watch.stage("model"):
             return Judged(self._answer(record, face, {**record.quality, **measured}), record)
 
@@ -117,3 +198,14 @@ class Judge:
             # Who is shown matters for training only.
             issues=tuple(i for i in record.issues if not i.startswith(SUBJECT_UNKNOWN)),
         )
+
+
+def _is_long(clip: Clip, count: int | None) -> bool:
+    """Whether `clip` of `count` frames outlasts an expression, and nobody says where one is."""
+    if clip.fps is None or not clip.onset is clip.apex is clip.offset is None:
+        return False
+    return count is None or count > LONG_S * clip.fps
+
+
+def _failed(clip: Clip, error: InputError) -> Judged:
+    return Judged(Answer(clip.clip_id, clip.location, error=str(error), issues=clip.issues))

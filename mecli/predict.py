@@ -39,7 +39,7 @@ class PredictOptions(Question):
     """An ELAN document for one clip, a folder for several."""
     report: Path | None = None
     jobs: int | None = None
-    timeout_s: float = 300.0
+    timeout_s: float = 7200.0
 
     def __post_init__(self) -> None:
         # Zero-argument super() does not know the class that slots make anew.
@@ -205,7 +205,7 @@ def answer(task: _Task) -> list[Answer]:
 
     judged = _judge(task.checkpoint, task.options).judge(task.clip)
     try:
-        if task.film is not None and judged[0].record is not None:
+        if task.film is not None and not all(j.answer.error for j in judged):
             exhibits.write_film(task.film, task.clip, judged)
         if task.fragments is not None:
             exhibits.write_fragments(task.fragments, task.place, task.clip, judged)

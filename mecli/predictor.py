@@ -36,9 +36,10 @@ class Predictor:
     `checkpoint` is a file that ``mecli train`` wrote, or ``bundled``; None is the newest
     below `runs`, and the bundled one if there is none. All
     else is as for ``mecli predict``: `landmarks` a back end's name, `face` 1 for the
-    largest, `all_faces`, `attribution` ``weights`` or ``occlusion``, `force` to judge below
-    25 frames/s. Raises `MissingDependency` if there is no checkpoint, `InputError` if it is
-    broken, `UsageError` for options that make no sense.
+    largest, `all_faces`, `attribution` ``weights`` or ``occlusion``, `whole` to judge long
+    videos as one clip, `force` to judge below 25 frames/s. Raises `MissingDependency` if
+    there is no checkpoint, `InputError` if it is broken, `UsageError` for options that make
+    no sense.
 
     Files are decoded in this process, without a time-out or a limit of memory: for files
     that nobody vouches for use ``mecli predict``.
@@ -53,6 +54,7 @@ class Predictor:
         face: int | None = None,
         all_faces: bool = False,
         attribution: str | None = None,
+        whole: bool = False,
         force: bool = False,
     ) -> None:
         path = checkpoints.choose(checkpoint, Path(runs))
@@ -61,6 +63,7 @@ class Predictor:
             face=face,
             all_faces=all_faces,
             attribution=attribution,
+            whole=whole,
             force=force,
         )
         self._judge = Judge(path, question)

@@ -24,6 +24,8 @@ class Question:
     """Of clips that do not say it themselves."""
     attribution: str | None = None
     """``weights``, ``occlusion``, or None for the weights where the model has them."""
+    whole: bool = False
+    """Judge a long video as one clip; else it is searched, and each interval found is judged."""
     force: bool = False
     """Judge slow videos too."""
 

@@ -40,7 +40,7 @@ def predict(
         typer.Option(help=f"auto or one of: {known('landmarker')}. [default: as in training]"),
     ] = None,
     jobs: Jobs = None,
-    timeout_s: Timeout = 300.0,
+    timeout_s: Timeout = 7200.0,
     face: Annotated[
         int | None,
         typer.Option(help="Which face, 1 being the largest. [default: 1]", show_default=False),
@@ -49,6 +49,9 @@ def predict(
     fps: Annotated[
         float | None, typer.Option(help="Frames per second of clips that do not say it.")
     ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Judge a long video as one clip; do not search it.")
+    ] = False,
     attribution: Annotated[
         str | None,
         typer.Option(
@@ -79,6 +82,9 @@ def predict(
 ) -> None:
     """Say of each clip what moved, where, when and how sure that is.
 
+    A video of more than two seconds is searched for micro- and macro-expressions first,
+    and each is judged; that nothing was found is an answer too.
+
     With --json one object a line as soon as a clip is judged: class scores, the interval
     and which of its frames were found, what each ROI contributed, the quality of the
     face, and under `unsure` every reason to doubt the answer.
@@ -96,6 +102,7 @@ def predict(
         face=face,
         all_faces=all_faces,
         fps=fps,
+        whole=whole,
         attribution=attribution,
         overlay=overlay,
         eaf=eaf,

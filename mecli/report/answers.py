@@ -13,10 +13,40 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mecli.doubts import Doubt
 
 MOMENTS = ("onset", "apex", "offset")
+NOTHING = "nothing"
 _ROIS_SHOWN = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watched:
+    """What was seen of a long video that was searched."""
+
+    frames: int
+    step: int
+    """Every how manieth frame was looked at."""
+    curve: NDArray[np.float32]
+    """(T,) how much the face moves in those frames, in multiples of its noise."""
+    seen: float
+    """Share of the video that shows the face."""
+    dismissed: int
+    """Movements that the model judged to be no expression."""
+
+    def as_json(self, first: int, last: int) -> dict[str, Any]:
+        """Return the account, with the part of the curve from frame `first` to `last`."""
+        low, high = -(-first // self.step), last // self.step
+        heights = [round(float(height), 2) for height in self.curve[low : high + 1]]
+        return {
+            "frames": self.frames,
+            "seen": round(self.seen, 4),
+            "dismissed": self.dismissed,
+            "curve": {"first": low * self.step, "step": self.step, "heights": heights},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +54,8 @@ class Answer:
     """What the model says of one face in one interval, or why it cannot say anything.
 
     Positions are 0-based frames, inclusive; `found` names those of onset, apex and offset
-    that the source did not give. `rois` says how much each region supports the predicted
-    class, found by `attribution`. `scores` are probabilities, `calibrated` if the model
+    that the source did not give. `rois` is the share of each region in
+    the decision, found by `attribution`. `scores` are probabilities, `calibrated` if the model
     knows how sure it may be. `unsure` are the reasons not to believe the answer.
     """
 
@@ -39,9 +69,12 @@ class Answer:
     face: int = 1
     """1 is the largest in the onset frame."""
     kind: str = ""
-    """``micro`` or ``macro`` for an interval that was spotted in a long video."""
+    """``micro`` or ``macro`` for an interval that was spotted in a long video, ``nothing``
+    for a video in which no expression was found: no class is named then."""
     spotted: float | None = None
     """How much a spotted interval stands out."""
+    watched: Watched | None = None
+    """What was seen of a long video."""
     onset: int | None = None
     apex: int | None = None
     offset: int | None = None
@@ -58,11 +91,15 @@ class Answer:
         if self.error:
             return {"clip": self.clip, "source": self.source, "error": self.error}
         frames = {name: getattr(self, name) for name in MOMENTS}
+        search = None
+        if self.watched is not None:
+            last = self.watched.frames - 1 if self.offset is None else self.offset
+            search = self.watched.as_json(self.onset or 0, last)
         return {
             "clip": self.clip,
             "source": self.source,
             "face": self.face,
-            "prediction": self.prediction,
+            "prediction": self.prediction or None,
             "scores": dict(self.scores),
             "calibrated": self.calibrated,
             "unsure": [doubt._asdict() for doubt in self.unsure],
@@ -73,6 +110,7 @@ class Answer:
                 "found": list(self.found),
                 **{f"{name}_s": self.seconds(name) for name in MOMENTS},
             },
+            "search": search,
             "fps": self.fps,
             "rois": dict(self.rois),
             "attribution": self.attribution,
@@ -94,18 +132,17 @@ def answers_text(answers: Sequence[Answer], stream: TextIO | None = None) -> str
     good = [answer for answer in answers if not answer.error]
     if not good:
         return "no clip could be judged\n"
-    classes = list(good[0].scores)
+    classes = list(dict.fromkeys(name for answer in good for name in answer.scores))
     faces = any(answer.face > 1 for answer in good)
-    kinds = any(answer.kind for answer in good)
     header = ["clip", "prediction", *classes, *MOMENTS, "decided by", "face", "unsure"]
     rows = [
         [
             answer.clip + (f" face {answer.face}" if faces else ""),
-            answer.prediction + (f" ({answer.kind})" if kinds else ""),
-            *(f"{answer.scores[name]:.2f}" for name in classes),
+            verdict(answer),
+            *(f"{answer.scores[name]:.2f}" if answer.scores else "–" for name in classes),
             *_interval(answer),
-            ", ".join(_strongest(answer)),
-            f"{answer.quality.get('face_px', 0.0):.0f} px",
+            ", ".join(_strongest(answer)) or "–",
+            f"{answer.quality['face_px']:.0f} px" if "face_px" in answer.quality else "–",
             ", ".join(doubt.reason for doubt in answer.unsure) or "–",
         ]
         for answer in good
@@ -114,11 +151,34 @@ def answers_text(answers: Sequence[Answer], stream: TextIO | None = None) -> str
     return render(blocks, stream)
 
 
+def verdict(answer: Answer) -> str:
+    """Return the class of `answer` and of what kind the movement is, in words."""
+    if answer.kind == NOTHING:
+        return "nothing found"
+    return answer.prediction + (f" ({answer.kind})" if answer.kind else "")
+
+
+def watched_text(answer: Answer) -> str:
+    """Return what was looked at in the long video of `answer`, in words; "" for a short clip."""
+    watched = answer.watched
+    if watched is None or answer.fps is None:
+        return ""
+    said = [f"{watched.frames / answer.fps:.1f} s searched"]
+    if watched.dismissed:
+        said.append(f"{count(watched.dismissed, 'movement')} judged to be no expression")
+    if watched.seen < 1:
+        said.append(f"no face in {1 - watched.seen:.0%} of it")
+    return ", ".join(said)
+
+
 def _notes(good: Sequence[Answer]) -> list[str]:
     notes = []
+    videos = {f"{answer.clip}: {watched_text(answer)}" for answer in good if answer.watched}
+    if videos:
+        notes.append("\n".join(sorted(videos)))
     if any(answer.found for answer in good):
         notes.append("* found by mecli, not given with the clip; frames count from 0")
-    if not all(answer.calibrated for answer in good):
+    if not all(answer.calibrated for answer in good if answer.scores):
         notes.append("class scores are not calibrated: the checkpoint held nobody out")
     doubts = [f"{a.clip}: {d.reason}: {d.detail}" for a in good for d in a.unsure]
     odd = [f"{answer.clip}: {issue}" for answer in good for issue in answer.issues]
@@ -132,6 +192,8 @@ def _notes(good: Sequence[Answer]) -> list[str]:
 
 
 def _interval(answer: Answer) -> list[str]:
+    if answer.kind == NOTHING:
+        return ["–"] * len(MOMENTS)
     return [f"{getattr(answer, m)}{'*' if m in answer.found else ''}" for m in MOMENTS]
 
 
@@ -145,14 +207,15 @@ def answers_csv(answers: Sequence[Answer]) -> str:
     good = [answer for answer in answers if not answer.error]
     classes = list(dict.fromkeys(name for answer in good for name in answer.scores))
     rois = list(dict.fromkeys(name for answer in good for name in answer.rois))
-    plain = ["clip", "source", "face", "kind", *MOMENTS, *(f"{m}_s" for m in MOMENTS), "fps"]
+    moments_s = [f"{moment}_s" for moment in MOMENTS]
+    plain = ["clip", "source", "face", "kind", "spotted", *MOMENTS, *moments_s, "fps"]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     names = [*(f"score_{name}" for name in classes), *(f"roi_{name}" for name in rois)]
     table.writerow([*plain, "prediction", *names, "unsure", "error"])
     for answer in answers:
         cells = [
-            *(answer.clip, answer.source, answer.face, answer.kind),
+            *(answer.clip, answer.source, answer.face, answer.kind, answer.spotted),
             *(getattr(answer, moment) for moment in MOMENTS),
             *(answer.seconds(moment) for moment in MOMENTS),
             *(answer.fps, answer.prediction),

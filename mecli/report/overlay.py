@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mecli.records import ClipRecord
-    from mecli.report.answers import Answer
+    from mecli.report.answers import Answer, Watched
 
     Image = NDArray[np.uint8]
 
@@ -30,6 +30,7 @@ _LEAST_WIDTH_PX, _PANEL_PX = 640, 168
 _MARGIN, _BARS_PX, _ROW = 14, 250, 22
 _DARK, _INK, _FAINT, _GRID = (22, 27, 34), (230, 235, 240), (150, 160, 172), (60, 68, 80)
 _BLUE, _AMBER, _GREEN, _SPAN = (88, 166, 255), (255, 190, 60), (60, 220, 110), (40, 64, 96)
+_MACRO = (72, 52, 88)
 _EVERY = 5
 _ARROW_PX, _LEAST_ARROW_PX = 26.0, 3.0
 _RIM = 10
@@ -53,6 +54,10 @@ class Scene:
         enlarge = np.array([[self.scale, 0, 0], [0, self.scale, 0]], dtype=np.float32)
         return compose(enlarge, invert(self.record.transforms[place]))
 
+    def covers(self, position: int) -> bool:
+        """Return whether frame `position` is in the interval."""
+        return (self.answer.onset or 0) <= position <= (self.answer.offset or 0)
+
     def flow(self, position: int) -> NDArray[np.float32] | None:
         """Return the flow (H, W, 2) since the onset, between steps too; None outside."""
         steps = self.record.steps
@@ -74,10 +79,14 @@ def shown_fps(fps: float | None, count: int) -> float:
 
 
 def film(
-    frames: Iterable[tuple[int, Image]], judged: Sequence[tuple[Answer, ClipRecord]], last: int
+    frames: Iterable[tuple[int, Image]],
+    judged: Sequence[tuple[Answer, ClipRecord]],
+    last: int,
+    watched: Sequence[Watched] = (),
 ) -> Iterator[Image]:
     """Yield each (position, RGB frame) with `judged` drawn over and a timeline up to `last` under.
 
+    The timeline shows the curves of a long video that was `watched`, else those of `judged`.
     Frames narrower than 640 px are enlarged; sides are even, as H.264 wants them.
     """
     scenes: list[Scene] = []
@@ -87,9 +96,10 @@ def film(
         size = tuple(int(round(side * scale) + 1) // 2 * 2 for side in image.shape[1::-1])
         if base is None:
             scenes = [_scene(answer, record, scale) for answer, record in judged]
-            base = _panel(scenes, size[0], last)
+            base = _panel(scenes, size[0], last, watched)
         canvas = _fitted(image, size, scale)
-        for scene in scenes:
+        # A long video has many intervals: a face is drawn for the one that is on.
+        for scene in scenes if not watched else [s for s in scenes if s.covers(position)]:
             _draw_face(canvas, scene, position)
         yield np.vstack([canvas, _played(base, scenes, position, last)])
 
@@ -166,29 +176,33 @@ def _across(position: float, width: int, last: int) -> int:
     return round(left + position / max(last, 1) * (right - left))
 
 
-def _panel(scenes: Sequence[Scene], width: int, last: int) -> Image:
+def _panel(scenes: Sequence[Scene], width: int, last: int, watched: Sequence[Watched]) -> Image:
     """Return what of the panel never moves: intervals, motion curve and captions."""
     page = Page(np.full((_PANEL_PX, width, 3), _DARK, dtype=np.uint8))
     left, right, top, bottom = _timeline(width)
-    high = max((float(s.record.curve.max(initial=0.0)) for s in scenes), default=0.0) or 1.0
-    for scene in scenes:
-        answer = scene.answer
+    for answer in (scene.answer for scene in scenes):
         if answer.onset is None or answer.offset is None:
             continue
         x0, x1 = (_across(at, width, last) for at in (answer.onset, answer.offset))
-        cv2.rectangle(page.pixels, (x0, top), (max(x1, x0 + 1), bottom), _SPAN, -1)
-    for scene in scenes:
-        first, curve = scene.record.first_frame, scene.record.curve
-        xs = [_across(first + k, width, last) for k in range(len(curve))]
+        colour = _MACRO if answer.kind == "macro" else _SPAN
+        cv2.rectangle(page.pixels, (x0, top), (max(x1, x0 + 1), bottom), colour, -1)
+    curves = [(0, seen.step, seen.curve) for seen in watched] or [
+        (scene.record.first_frame, 1, scene.record.curve) for scene in scenes
+    ]
+    high = max((float(curve.max(initial=0.0)) for _, _, curve in curves), default=0.0) or 1.0
+    for first, step, curve in curves:
+        xs = [_across(first + step * k, width, last) for k in range(len(curve))]
         ys = bottom - curve / high * (bottom - top)
         points = np.rint(np.stack([np.array(xs), ys], axis=-1) * 16).astype(np.int32)
         cv2.polylines(page.pixels, [points], False, _BLUE, 1, cv2.LINE_AA, shift=4)
-        if scene.answer.apex is not None:
-            x = _across(scene.answer.apex, width, last)
+    for answer in (scene.answer for scene in scenes):
+        if answer.apex is not None:
+            x = _across(answer.apex, width, last)
             cv2.line(page.pixels, (x, top), (x, bottom), _AMBER, 1)
     cv2.rectangle(page.pixels, (left, top), (right, bottom), _GRID, 1)
+    unit = " times its noise" if watched else " px of the face"
     enlarged = "".join(f"; flow drawn {s.magnify / s.scale:.0f} times larger" for s in scenes[:1])
-    page.write(left, 10, f"motion, up to {high:.1f} px of the face{enlarged}", 12, _FAINT)
+    page.write(left, 10, f"motion, up to {high:.1f}{unit}{enlarged}", 12, _FAINT)
     return page.done()
 
 
@@ -202,7 +216,7 @@ def _played(base: Image, scenes: Sequence[Scene], position: int, last: int) -> I
     fps = next((s.answer.fps for s in scenes if s.answer.fps), None)
     when = "" if fps is None else f"   {position / fps:.3f} s"
     page.write(left, bottom + 7, f"frame {position}{when}", 12, _FAINT)
-    now = [s.answer for s in scenes if (s.answer.onset or 0) <= position <= (s.answer.offset or 0)]
+    now = [scene.answer for scene in scenes if scene.covers(position)]
     for answer in now[:1]:
         _write_scores(page, answer, width - _BARS_PX - _MARGIN)
     return page.done()

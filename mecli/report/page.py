@@ -8,9 +8,10 @@ import numpy as np
 
 from mecli.alignment import warp
 from mecli.report import svg
-from mecli.report.answers import MOMENTS
+from mecli.report.answers import MOMENTS, NOTHING, verdict, watched_text
 from mecli.report.pictures import boxed, flow_colours, flow_scale, legend, resize
 from mecli.report.shell import CLOSING, jpeg_uri, opening, png_uri, text
+from mecli.report.tables import count
 from mecli.rois import FACE_SIZE
 
 if TYPE_CHECKING:
@@ -54,6 +55,33 @@ def fragment(answer: Answer, record: ClipRecord, frames: Mapping[int, Image], na
     return "\n".join(parts)
 
 
+def watched(answers: Sequence[Answer], name: str) -> str:
+    """Return the part of the page on a long video: where in it the `answers` on one face are.
+
+    `name` is its anchor, "" for a part that nobody links to.
+    """
+    first = answers[0]
+    seen = first.watched
+    assert seen is not None
+    where = f", face {first.face}" if first.face > 1 else ""
+    spans = [
+        (a.onset, a.onset if a.apex is None else a.apex, a.offset, f"{a.prediction} ({a.kind})")
+        for a in answers
+        if a.onset is not None and a.offset is not None
+    ]
+    found = count(len(spans), "expression") if spans else "no expression found"
+    drawn = svg.curve(
+        seen.curve, 0, spans, first.fps, "motion through the video", seen.step, " × noise"
+    )
+    anchored = f' id="{name}"' if name else ""
+    return (
+        f"<article{anchored}><h2>{text(first.clip)}{where}</h2>\n"
+        f'<p class="verdict">{found}</p><p class="faint">{text(watched_text(first))}</p>\n'
+        f'<div class="row"><section><h3>Motion of the face, multiples of its noise</h3>{drawn}'
+        "</section></div></article>\n"
+    )
+
+
 def page(
     title: str, named: Sequence[tuple[str, Answer]], fragments: Iterable[str]
 ) -> Iterator[str]:
@@ -83,12 +111,15 @@ def _overview(named: Sequence[tuple[str, Answer]]) -> str:
             )
             continue
         frames = " – ".join(_moment(answer, m) for m in MOMENTS)
+        if answer.kind == NOTHING:
+            frames = "–"
         why = ", ".join(doubt.reason for doubt in answer.unsure) or "–"
         face = f", face {answer.face}" if answer.face > 1 else ""
+        best = f"{answer.scores[answer.prediction]:.2f}" if answer.scores else "–"
         rows.append(
             f'<tr><td><a href="#{name}">{text(answer.clip)}{face}</a></td>'
-            f"<td>{text(answer.prediction)}</td>"
-            f"<td>{answer.scores[answer.prediction]:.2f}</td><td>{frames}</td><td>{why}</td></tr>"
+            f"<td>{text(verdict(answer))}</td>"
+            f"<td>{best}</td><td>{frames}</td><td>{why}</td></tr>"
         )
     head = "".join(
         f"<th>{name}</th>"

@@ -18,6 +18,7 @@ _ROW, _NAME, _VALUE, _BAR = 24, 78, 44, 150
 _CURVE = (960, 180)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 24, 24, 30
 _TICKS = 6
+_APART, _POINTS = 64, 1800
 # Which of the 68 points make a line: jaw, brows, nose, eyes, lips; the last ones close.
 _OPEN = (range(17), range(17, 22), range(22, 27), range(27, 31), range(31, 36))
 _CLOSED = (range(36, 42), range(42, 48), range(48, 60), range(60, 68))
@@ -82,13 +83,18 @@ def curve(
     intervals: Sequence[tuple[int, int, int, str]],
     fps: float | None,
     title: str,
+    step: int = 1,
+    unit: str = " px",
 ) -> str:
-    """Return a line over frames from `first` on, with (onset, apex, offset, name) intervals."""
-    values = np.asarray(heights, dtype=np.float64)
+    """Return a line over frames from `first` on, with (onset, apex, offset, name) intervals.
+
+    `heights` are of every `step`-th frame; of more than can be told apart the highest are kept.
+    """
+    values, step = _thinned(np.asarray(heights, dtype=np.float64), step)
     width, height = _CURVE
     high = max(float(values.max(initial=0.0)), 1e-6)
     inner = width - _LEFT - _RIGHT
-    last = first + max(len(values) - 1, 1)
+    last = first + step * max(len(values) - 1, 1)
 
     def across(frame: float) -> float:
         return _LEFT + (frame - first) / (last - first) * inner
@@ -97,14 +103,20 @@ def curve(
         return height - _BOTTOM - value / high * (height - _TOP - _BOTTOM)
 
     parts = []
+    written = -float(_APART)
     for onset, apex, offset, name in intervals:
         x0, x1, xa = across(onset), across(offset), across(apex)
         parts.append(
             f'<rect class="span" x="{x0:.1f}" y="{_TOP}" width="{max(x1 - x0, 1):.1f}" '
             f'height="{height - _TOP - _BOTTOM}"/>'
             f'<line class="apex" x1="{xa:.1f}" x2="{xa:.1f}" y1="{_TOP}" y2="{height - _BOTTOM}"/>'
-            f'<text class="mark" x="{xa:.1f}" y="{_TOP - 8}">{html.escape(name)}</text>'
         )
+        # Names that would lie on one another are left out; they are told in words below.
+        if xa - written >= _APART:
+            parts.append(
+                f'<text class="mark" x="{xa:.1f}" y="{_TOP - 8}">{html.escape(name)}</text>'
+            )
+            written = xa
     for level in (0.0, high / 2, high):
         y = down(level)
         parts.append(
@@ -114,10 +126,16 @@ def curve(
     for frame in np.unique(np.linspace(first, last, _TICKS).round().astype(int)):
         said = str(frame) if fps is None else f"{frame / fps:.2f} s"
         parts.append(f'<text class="tick" x="{across(frame):.1f}" y="{height - 10}">{said}</text>')
-    points = " ".join(f"{across(first + k):.1f},{down(v):.1f}" for k, v in enumerate(values))
+    points = " ".join(f"{across(first + step * k):.1f},{down(v):.1f}" for k, v in enumerate(values))
     parts.append(f'<polyline class="line" points="{points}"/>')
     spans = "; ".join(f"{n} frames {a} to {c}, apex {b}" for a, b, c, n in intervals)
-    return _svg(_CURVE, title, f"{title}, up to {high:.2g} px; {spans}", parts, "curve")
+    return _svg(_CURVE, title, f"{title}, up to {high:.2g}{unit}; {spans}", parts, "curve")
+
+
+def _thinned(values: NDArray[np.float64], step: int) -> tuple[NDArray[np.float64], int]:
+    width = -(-len(values) // _POINTS) or 1
+    padded = np.pad(values, (0, -len(values) % width), mode="edge") if width > 1 else values
+    return padded.reshape(-1, width).max(axis=1), step * width
 
 
 def _svg(

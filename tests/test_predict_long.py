@@ -1,0 +1,126 @@
+"""Videos longer than an expression are searched, and what is found in them is judged."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mecli import Predictor, checkpoints, cli
+from mecli.interval_metrics import Spot, overlap
+from mecli.predict import PredictOptions, predict
+from mecli.report.answers import answers_csv, answers_text
+from mecli.training.checkpoint import load_checkpoint, save_checkpoint
+from mecli.video import probe, read_frames, write_video
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REST = 80
+# Frames 40 to 88 of s01_03 in the annotation of sample_data, from 0 and with the rest before.
+TRUTH = Spot(REST + 39, REST + 87, "micro")
+
+
+@pytest.fixture(scope="module")
+def videos(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one video of a face that rests, is surprised and rests, and one at rest."""
+    folder = tmp_path_factory.mktemp("long")
+    images = [frame.image for frame in read_frames(sample / "clips" / "s01_03.mp4")]
+    moving = [*[images[0]] * REST, *images, *[images[-1]] * REST]
+    write_video(folder / "moving.mp4", moving, 100.0)
+    write_video(folder / "still.mp4", [images[0]] * 220, 100.0)
+    return folder
+
+
+@pytest.fixture
+def options() -> PredictOptions:
+    return PredictOptions(checkpoint=checkpoints.bundled(), jobs=0)
+
+
+def test_a_long_video_is_searched_and_each_interval_judged_everywhere(
+    options: PredictOptions, videos: Path, tmp_path: Path
+) -> None:
+    told = replace(
+        options, overlay=tmp_path / "films", report=tmp_path / "r.html", eaf=tmp_path / "elan"
+    )
+    found, nothing = predict([str(videos)], told)
+    assert overlap(Spot(found.onset or 0, found.offset or 0, "micro"), TRUTH) >= 0.5
+    assert (found.kind, found.found) == ("micro", ("onset", "apex", "offset"))
+    assert found.scores[found.prediction] == max(found.scores.values())
+    assert "long-clip" not in {doubt.reason for doubt in found.unsure}
+    assert (nothing.kind, nothing.prediction, nothing.scores) == ("nothing", "", {})
+    lines = [json.loads(json.dumps(answer.as_json())) for answer in (found, nothing)]
+    assert [line["prediction"] for line in lines] == [found.prediction, None]
+    assert [line["search"]["frames"] for line in lines] == [271, 220]
+    curve = lines[0]["search"]["curve"]
+    assert curve["first"] >= (found.onset or 0)
+    assert curve["first"] + curve["step"] * (len(curve["heights"]) - 1) <= (found.offset or 0)
+    assert max(curve["heights"]) > 3 > max(lines[1]["search"]["curve"]["heights"])
+    table = answers_text([found, nothing])
+    assert f"{found.prediction} (micro)" in table
+    assert "nothing found" in table
+    assert "still: 2.2 s searched" in table
+    first, second = csv.DictReader(io.StringIO(answers_csv([found, nothing])))
+    assert (first["kind"], float(first["spotted"])) == ("micro", found.spotted)
+    assert (second["kind"], second["prediction"], second["onset"]) == ("nothing", "", "")
+    films = sorted((tmp_path / "films").iterdir())
+    assert [probe(film).frame_count for film in films] == [271, 220]
+    elan = [path.read_text() for path in sorted((tmp_path / "elan").iterdir())]
+    assert ["micro-expression" in text for text in elan] == [True, False]
+    text = (tmp_path / "r.html").read_text()
+    links = re.findall('href="#([^"]+)"', text)
+    assert links == re.findall('<article id="([^"]+)"', text) == ["clip0-0", "clip1-0"]
+    assert text.count("motion through the video") == 4
+    assert "no expression found" in text
+
+
+def test_a_long_video_is_judged_as_one_clip_when_asked(
+    options: PredictOptions, videos: Path
+) -> None:
+    (answer,) = predict([str(videos / "moving.mp4")], replace(options, whole=True))
+    assert (answer.onset, answer.offset, answer.kind, answer.watched) == (0, 270, "", None)
+    assert "long-clip" in {doubt.reason for doubt in answer.unsure}
+
+
+def test_the_class_none_dismisses_what_was_spotted(videos: Path, tmp_path: Path) -> None:
+    sceptic = load_checkpoint(checkpoints.bundled())
+    bias = dict(sceptic.networks[0].named_parameters())["evidence.bias"]
+    bias.data[..., sceptic.classes.index("none")] += 50
+    save_checkpoint(tmp_path / "c.safetensors", sceptic)
+    chosen = ["--checkpoint", str(tmp_path / "c.safetensors"), "-j", "0"]
+    done = CliRunner().invoke(cli.app, ["predict", str(videos / "moving.mp4"), *chosen])
+    assert done.exit_code == 0, done.stderr
+    assert "nothing found" in done.stdout
+    assert "1 movement judged to be no expression" in done.stdout
+
+
+def test_python_searches_frames_in_memory_too(videos: Path) -> None:
+    predictor = Predictor("bundled")
+    frames = np.stack([frame.image for frame in read_frames(videos / "moving.mp4")])
+    (by_array,) = predictor.answers(frames, fps=100.0)
+    (by_path,) = predictor.answers(videos / "moving.mp4")
+    assert (by_array.onset, by_array.apex, by_array.scores) == (
+        by_path.onset, by_path.apex, by_path.scores,
+    )  # fmt: skip
+    assert predictor(videos / "still.mp4").kind == "nothing"
+
+
+def test_every_face_of_a_long_video_is_searched(videos: Path, tmp_path: Path) -> None:
+    both = [
+        np.hstack([a.image, b.image[:, ::-1]])
+        for a, b in zip(
+            read_frames(videos / "moving.mp4", 0, 210), read_frames(videos / "still.mp4"),
+            strict=False,
+        )
+    ]  # fmt: skip
+    write_video(tmp_path / "two.mp4", both, 100.0)
+    answers = Predictor("bundled", all_faces=True).answers(tmp_path / "two.mp4")
+    assert {answer.face for answer in answers} == {1, 2}
+    assert sorted(answer.kind for answer in answers) == ["micro", "nothing"]
