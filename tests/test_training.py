@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,10 +18,19 @@ from mecli.training.fit import batches, build, clip_weights, fit, score_rows
 from mecli.training.losses import batch_loss, targets, unit_weights
 from mecli.training.optimiser import Adam, FlatWeights
 from mecli.training.stacked import fit_folds
-from mecli.training.units import Batch, Table, Units
+from mecli.training.units import Batch, Epoch, Table, Units
 from tests.moving_records import records
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 KEYS = randomness.clip_keys([f"made/s/c{k}" for k in range(40)])
+
+
+def masks_of(rows: Tensor, before: randomness.Drawn | None = None, epoch: int = 4) -> Tensor:
+    dropouts = {"a": Dropout((6, 500), 0.3)}
+    of = (0, "stage", epoch)
+    return randomness.masks(dropouts, of, KEYS, rows, torch.float64, before=before)["a"]
 
 
 def table(model: Any, options: Any, subjects: int = 3) -> Table:
@@ -105,10 +114,33 @@ class TestRandomness:
         assert not torch.equal(randomness.numbers(8, KEYS, 5), whole)
 
     def test_masks_drop_the_rate_and_keep_the_mean(self) -> None:
-        drawn = randomness.masks({"a": Dropout((6, 500), 0.3)}, 0, "stage", 4, KEYS)["a"]
+        drawn = masks_of(torch.arange(40))
         assert drawn.shape == (40, 6, 500)
         assert float((drawn == 0).double().mean()) == pytest.approx(0.3, abs=0.01)
         assert float(drawn.mean()) == pytest.approx(1.0, abs=0.02)
+
+    def test_masks_that_an_earlier_fold_drew_are_the_same(self) -> None:
+        every = torch.arange(40)
+        before = randomness.Drawn()
+        drawn = masks_of(every, before)
+        assert torch.equal(drawn, masks_of(every))
+        left = before.left_bytes
+        assert torch.equal(masks_of(every[[3, 17]], before), drawn[[3, 17]])
+        assert before.left_bytes == left
+        assert not torch.equal(masks_of(every, before, epoch=5), drawn)
+
+    def test_no_more_masks_are_kept_than_the_budget_holds(self) -> None:
+        every, one = torch.arange(40), 40 * 375
+        before = randomness.Drawn(budget_bytes=one + 1)
+        for epoch in (0, 1, 0, 1):
+            assert torch.equal(masks_of(every, before, epoch), masks_of(every, epoch=epoch))
+            assert before.left_bytes == 1
+
+    def test_folds_of_a_run_share_what_they_draw_and_other_seeds_do_not(
+        self, tmp_path: Path
+    ) -> None:
+        assert randomness.drawn(tmp_path, 0) is randomness.drawn(tmp_path, 0)
+        assert randomness.drawn(tmp_path, 0) is not randomness.drawn(tmp_path, 1)
 
     def test_the_order_of_two_clips_hangs_on_those_two(self) -> None:
         order = randomness.order(3, KEYS).tolist()
@@ -167,9 +199,8 @@ class TestLosses:
         (stage,) = RoiFlowLstm.stages(options)
         train = np.array([k for k in range(9) if k not in held])
         part = torch.tensor([5, 2, 7, 0])
-        batch = Batch(
-            stage, Units(data, stage, clip_weights(data, stage, train)), part, seed=0, epoch=0
-        )
+        units = Units(data, stage, clip_weights(data, stage, train))
+        batch = Batch(Epoch(stage, units, seed=0, number=0), part)
         pairs = set(zip(batch.positions.tolist(), batch.others.tolist(), strict=True))
         assert pairs == {(5, 2), (2, 7), (7, 0), (0, 5)} - ({(5, 2), (2, 7)} if held else set())
 

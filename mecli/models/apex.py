@@ -81,7 +81,8 @@ def face_maps(record: ClipRecord, detrend: int) -> NDArray[np.float32]:
 def mirror(batch: Tensor) -> Tensor:
     """Return the maps (…, 3, H, W) of the mirrored faces."""
     flipped = batch.flip(-1)
-    return torch.cat([-flipped[..., :1, :, :], flipped[..., 1:, :, :]], dim=-3)
+    flipped[..., 0, :, :].neg_()
+    return flipped
 
 
 def dropped(values: Tensor, masks: Mapping[str, Tensor], name: str) -> Tensor:

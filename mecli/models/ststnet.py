@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mecli.models.apex import ApexModel, ApexNetwork, ApexOptions, dropped, laid_out
 from mecli.models.contract import Dropout
+from mecli.models.layers import pooled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,14 +65,22 @@ class StstNetwork(ApexNetwork):
     def __init__(self, shape: tuple[int, ...], n_classes: int, options: ApexOptions) -> None:
         super().__init__(options)
         maps = sum(_MAPS)
-        self.streams = nn.Conv2d(shape[0], maps, 3, padding=2)
-        side = (shape[1] + 2 - 1) // 3 + 1
+        self.streams = nn.Conv2d(shape[0], maps, 3)
+        size = shape[1]
+        side = (size + 2 - 1) // 3 + 1
+        # Padded by 2, less the last row and column of maps where no pooling window reaches.
+        after = min(size + 2, 3 * side - 1) - size
+        self.border = (2, after, 2, after)
+        self.cells = (maps, side // 2, side // 2)
         self.classes = nn.Linear(maps * (side // 2) ** 2, n_classes)
-        self.dropouts = {"streams": Dropout((maps, side, side), options.dropout)}
+        self.dropouts = {"streams": Dropout((side, side, maps), options.dropout)}
 
     def forward(self, batch: Tensor, masks: Mapping[str, Tensor]) -> Tensor:
         """Return class scores."""
-        maps = nn.functional.max_pool2d(self.streams(laid_out(batch)), 3, 3, padding=1)
-        maps = dropped(torch.relu(maps), masks, "streams")
-        scores: Tensor = self.classes(nn.functional.avg_pool2d(maps, 2).flatten(1))
-        return scores
+        # Everything is laid out channels last, where pooling and its gradient are cheapest.
+        maps = laid_out(nn.functional.pad(batch, self.border))
+        maps = torch.relu(pooled(self.streams, maps, 3, padding=1))
+        maps = dropped(maps.movedim(1, -1), masks, "streams").movedim(-1, 1)
+        means = nn.functional.avg_pool2d(maps, 2).movedim(1, -1).flatten(1)
+        weight = self.classes.weight.reshape(-1, *self.cells).movedim(1, -1).flatten(1)
+        return nn.functional.linear(means, weight, self.classes.bias)

@@ -15,7 +15,7 @@ from mecli.training import randomness
 from mecli.training.losses import batch_loss, unit_weights
 from mecli.training.optimiser import Adam, FlatWeights
 from mecli.training.precision import products
-from mecli.training.units import Batch, Units, as_input
+from mecli.training.units import Batch, Epoch, Units, as_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +55,8 @@ class Course:
     watch: Watch | None = None
     bf16: bool = False
     """Whether products are computed in bfloat16; see `precision`."""
+    drawn: randomness.Drawn | None = None
+    """Masks that other folds of the same seed have drawn already."""
 
 
 FROM_SCRATCH = Course()
@@ -140,7 +142,7 @@ def export(network: Network, units: Units) -> Tensor:
     """Return what the next stage is trained on, (N, …); held-out clips stay 0, unread."""
     network.eval()
     dtype = next(network.parameters()).dtype
-    read = units.weights[:: units.steps] > 0
+    read = units.counts[:: units.steps]
     values: Tensor | None = None
     for row in torch.nonzero(read)[:, 0].tolist():
         value = exported(network, as_input(units.data[row], dtype), units.by_step)
@@ -158,7 +160,7 @@ def exported(network: Network, clip: Tensor, by_step: bool) -> Tensor:
 
 def _solve(stage: Stage, network: Network, units: Units) -> list[float]:
     """Let `network` set its weights from the training clips; return its one loss."""
-    rows = torch.nonzero(units.weights > 0)[:, 0]
+    rows = torch.nonzero(units.counts)[:, 0]
     values = as_input(units.take(rows), next(network.parameters()).dtype)
     return [checked_loss(stage, 0, network.solve(values, units.labels[rows]))]
 
@@ -173,8 +175,9 @@ def _train(stage: Stage, network: Network, units: Units, seed: int, course: Cour
     planned = batches(recipe, stage.name, seed, units.keys)
     for epoch, parts in islice(planned, course.stops.get(stage.name)):
         total = weight = 0.0
+        this = Epoch(stage, units, seed, epoch, course.drawn)
         for number, part in enumerate(parts):
-            batch = Batch(stage, units, part, seed, epoch)
+            batch = Batch(this, part)
             if len(batch.positions) == 0:
                 continue
             values, masks, wanted = batch.inputs(network, flat.values.dtype)

@@ -12,7 +12,7 @@ import torch
 from mecli import registry
 from mecli.errors import InputError
 from mecli.models.contract import with_epochs
-from mecli.training import folder, start
+from mecli.training import folder, randomness, start
 from mecli.training.checkpoint import networks_for
 from mecli.training.fit import Course
 from mecli.training.precision import BF16, DTYPES
@@ -77,11 +77,12 @@ class Job:
         sha256 = self.description["pretrained"]["sha256"]
         return start.read_same(self.pretrained, self.model, sha256)
 
-    def course(self) -> Course:
-        """Return where the training of every fold starts, and how exact it is."""
+    def course(self, seed: int) -> Course:
+        """Return where the training of every fold with `seed` starts, and how exact it is."""
         checkpoint = self.checkpoint()
         weights = start.weights(checkpoint, self.all_stages, self.classes) if checkpoint else {}
-        return Course(start=weights, bf16=self.precision == BF16)
+        drawn = randomness.drawn(self.run, seed)
+        return Course(start=weights, bf16=self.precision == BF16, drawn=drawn)
 
     def frozen(self) -> tuple[tuple[Network, ...], tuple[int, ...] | None]:
         """Return the networks that are not trained, and the shape of the clips they read."""

@@ -57,10 +57,11 @@ class Adam:
 
     @torch.no_grad()
     def update_some(self, values: Tensor, gradient: Tensor, step: int, active: Tensor) -> None:
-        """Move only the rows of `values` (F, P) where `active` (F,) says so."""
+        """Move only the rows of `values` (F, P) where `active` (F,), on the CPU, says so."""
         if bool(active.all()):
             self.update(values, gradient, step)
             return
+        active = active.to(values.device)
         kept = (values, self.mean, self.square, self.count)
         before = [tensor[~active] for tensor in kept]
         self.update(values, gradient, step)
@@ -75,8 +76,8 @@ class Adam:
             gradient = gradient * (self.recipe.gradient_norm / norm.clamp_min(1e-12)).clamp_max(1.0)
         self.count += 1
         rate = self.rate(step)
-        if values.ndim == 1 and len(values) > _BLOCK and values.device.type == "cpu":
-            self._move_many(rate, values, gradient)
+        if values.ndim == 1 and values.device.type == "cpu":
+            self._move_alone(rate, values, gradient)
             return
         # A block at a time stays in the processor's cache through all these operations.
         size = _BLOCK if values.device.type == "cpu" else values.shape[-1]
@@ -96,8 +97,8 @@ class Adam:
             values.addcmul_(values, decays, value=-rate * self.recipe.weight_decay)
         values.sub_(move, alpha=rate)
 
-    def _move_many(self, rate: float, values: Tensor, gradient: Tensor) -> None:
-        """Do the same to one fold's many weights in one pass, by torch's own kernel."""
+    def _move_alone(self, rate: float, values: Tensor, gradient: Tensor) -> None:
+        """Do the same to one fold's weights in one pass, by torch's own kernel."""
         if self.recipe.weight_decay > 0:
             values.addcmul_(values, self.decays, value=-rate * self.recipe.weight_decay)
         before = self.count[0].to(torch.float32) - 1

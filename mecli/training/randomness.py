@@ -9,14 +9,19 @@ folds, and wherever it sits in the batch. The mixer is the finaliser of SplitMix
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from mecli.models.contract import Dropout
 
@@ -75,16 +80,64 @@ def order(key: int, keys: Tensor) -> Tensor:
     return torch.argsort(_mix(_mix(keys ^ key)))
 
 
+class Drawn:
+    """Dropout masks as bits: what one fold drew, the next ones of its seed need as well.
+
+    Kept until they fill `budget_bytes`; what comes later is drawn anew by every fold. All
+    folds ask in the same order, so dropping the oldest instead would keep nothing.
+    """
+
+    def __init__(self, budget_bytes: int = 64 << 20) -> None:
+        self.left_bytes = budget_bytes
+        self._bits: dict[tuple[int, Dropout, bytes], NDArray[np.uint8]] = {}
+
+    def kept(self, key: int, dropout: Dropout, keys: Tensor, rows: Tensor) -> Tensor:
+        """Return what `keep` says of some `rows` of `keys`, from memory if it is there."""
+        count, name = _size(dropout), (key, dropout, keys.numpy().tobytes())
+        bits = self._bits.get(name)
+        if bits is None:
+            bits = np.packbits(keep(key, dropout, keys).numpy(), axis=1)
+            if bits.nbytes <= self.left_bytes:
+                self._bits[name] = bits
+                self.left_bytes -= bits.nbytes
+        return torch.from_numpy(np.unpackbits(bits[rows.numpy()], axis=1, count=count))
+
+
+@lru_cache(maxsize=1)
+def drawn(run: Path, seed: int) -> Drawn:
+    """Return the masks that folds of `run` with `seed` have drawn in this process."""
+    return Drawn()
+
+
+def keep(key: int, dropout: Dropout, keys: Tensor) -> Tensor:
+    """Return which elements of the units `keys` stay for the purpose `key`, bool (B, n)."""
+    # Compared as whole numbers: scaling the rate by a power of two is exact.
+    return _counts(key, keys, _size(dropout)) >= math.ceil(dropout.rate * 2**53)
+
+
+def _size(dropout: Dropout) -> int:
+    return math.prod(dropout.shape)
+
+
 def masks(
-    dropouts: Mapping[str, Dropout], seed: int, stage: str, epoch: int, keys: Tensor
+    dropouts: Mapping[str, Dropout],
+    stage: tuple[int, str, int],
+    keys: Tensor,
+    rows: Tensor,
+    dtype: torch.dtype,
+    device: str = "cpu",
+    before: Drawn | None = None,
 ) -> dict[str, Tensor]:
-    """Return the dropout masks (B, …) of units `keys`: 0 or 1 / (1 − rate), float64."""
-    drawn = {}
+    """Return the dropout masks (B, …) of those `rows` of units `keys`: 0 or 1 / (1 − rate).
+
+    `stage` is (seed, stage, epoch). Masks on the CPU are looked up in `before`.
+    """
+    made = {}
     for name, dropout in dropouts.items():
-        count = int(torch.Size(dropout.shape).numel())
-        counts = _counts(stream(seed, stage, epoch, name), keys, count)
-        # Compared as whole numbers: scaling the rate by a power of two is exact.
-        kept = counts >= math.ceil(dropout.rate * 2**53)
-        keep = kept.to(torch.float64).div_(1.0 - dropout.rate)
-        drawn[name] = keep.reshape(-1, *dropout.shape)
-    return drawn
+        key = stream(*stage, name)
+        if before is not None and device == "cpu":
+            stays = before.kept(key, dropout, keys, rows)
+        else:
+            stays = keep(key, dropout, keys[rows].to(device))
+        made[name] = stays.to(dtype).mul_(1 / (1 - dropout.rate)).reshape(-1, *dropout.shape)
+    return made

@@ -54,9 +54,9 @@ class Trained:
 
 
 def train_folds(job: Job, table: Table, tasks: Sequence[FoldTask], fit: Fit) -> list[Trained]:
-    """Train `tasks` as the job's selection says; `fit` is the engine, some folds at a time."""
+    """Train `tasks` of one seed as the job's selection says; `fit` is the engine."""
     trains = [table.rows(task.train) for task in tasks]
-    courses = [job.course()] * len(tasks)
+    courses = [job.course(tasks[0].seed)] * len(tasks)
     if not selectable(job.stages):
         return [Trained(f, {}) for f in fit(trains, courses)]
     if job.selection == "oracle":

@@ -31,7 +31,7 @@ from mecli.training.fit import (
     steps_per_epoch,
 )
 from mecli.training.optimiser import Adam, FlatWeights
-from mecli.training.units import Batch, Units, as_input
+from mecli.training.units import Batch, Epoch, Units, as_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -170,22 +170,23 @@ def _train(
     per_epoch = steps_per_epoch(recipe, units.keys)
     adam = Adam(stack.values, stack.decays, recipe, recipe.epochs * per_epoch)
     ends = [course.stops.get(stage.name, recipe.epochs) for course in courses]
-    stops = torch.tensor(ends, device=stack.values.device)
+    stops = torch.tensor(ends)
     history = []
     for epoch, parts in islice(batches(recipe, stage.name, seed, units.keys), max(ends)):
         total = torch.zeros(len(stack.values), dtype=torch.float64, device=stack.values.device)
         weight = torch.zeros_like(total)
+        this = Epoch(stage, units, seed, epoch, courses[0].drawn)
         for number, part in enumerate(parts):
-            batch = Batch(stage, units, part, seed, epoch)
+            batch = Batch(this, part)
             if len(batch.positions) == 0:
                 continue
             values, masks, wanted = batch.inputs(network, stack.values.dtype)
             values = values.to(stack.computes)
             masks = {name: mask.to(stack.computes) for name, mask in masks.items()}
             gradient, loss = stack.step(stage, values, masks, wanted, units.per_fold)
-            share = wanted.sum((-1, -2))
-            active = (share > 0) & (epoch < stops)
+            active = batch.active & (epoch < stops)
             adam.update_some(stack.values, gradient, epoch * per_epoch + number, active)
+            share = wanted.sum((-1, -2))
             total, weight = total + share * loss.detach(), weight + share
         history.append(total / torch.where(weight > 0, weight, torch.ones_like(weight)))
         for loss_of_fold in history[-1].tolist():
@@ -204,11 +205,11 @@ def _export(stack: Stack, units: Units) -> Tensor:
     """
     stack.network.eval()
     dtype = stack.values.dtype
-    counts = units.weights[:, :: units.steps] > 0
+    counts = units.counts[:, :: units.steps]
     clips = []
     for row in range(counts.shape[1]):
         data = units.data[:, row] if units.per_fold else units.data[row]
         value = stack.export(as_input(data, dtype), units.by_step, units.per_fold)
-        used = counts[:, row].reshape(-1, *[1] * (value.ndim - 1))
+        used = counts[:, row].to(value.device).reshape(-1, *[1] * (value.ndim - 1))
         clips.append(torch.where(used, value, torch.zeros_like(value)))
     return torch.stack(clips, dim=1)

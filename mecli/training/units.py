@@ -36,12 +36,13 @@ class Table:
 
 
 class Units:
-    """The units of one stage: features, label, weight and random key by position.
+    """The units of one stage by position: features, wanted scores and random keys.
 
     Positions count ALL clips (times steps), so that the schedule is that of every fold.
     `weights` are (N,), or (F, N) for F folds at once. `values` are what the stage before
     exported, (N, …), or (F, N, …) because each fold has its own; without them the table's
-    features are used.
+    features are used. Who takes part in a step is settled on the CPU, so that nobody has to
+    wait for a GPU to say it.
     """
 
     def __init__(
@@ -52,22 +53,22 @@ class Units:
         values: Tensor | None = None,
         device: str = "cpu",
     ) -> None:
-        self.by_step, self.n_classes = stage.unit == "step", table.n_classes
+        self.by_step, self.device = stage.unit == "step", device
         self.per_fold = values is not None and weights.ndim == 2
         self.data = (torch.from_numpy(table.features) if values is None else values).to(device)
         inner = self.data.shape[1 + self.per_fold :]
         self.steps = inner[0] if self.by_step else 1
         self.shape = tuple(inner[1:] if self.by_step else inner)
         keys = randomness.clip_keys(table.clip_ids)
-        keys = randomness.step_keys(keys, self.steps) if self.by_step else keys
-        self.keys = keys.to(device)
-        self.labels = torch.from_numpy(table.labels).repeat_interleave(self.steps).to(device)
-        self.weights = weights.repeat_interleave(self.steps, dim=-1).to(device)
+        self.keys = randomness.step_keys(keys, self.steps) if self.by_step else keys
+        self.labels = torch.from_numpy(table.labels).repeat_interleave(self.steps)
+        weights = weights.repeat_interleave(self.steps, dim=-1)
+        self.counts = weights > 0
+        self.wanted = targets(stage.recipe, self.labels, weights, table.n_classes).to(device)
 
     def take(self, positions: Tensor) -> Tensor:
         """Return the features of the units at `positions`: (B, …), or (F, B, …) per fold."""
-        clips = positions // self.steps
-        where = (clips, positions % self.steps) if self.by_step else (clips,)
+        where = (positions // self.steps, positions % self.steps) if self.by_step else (positions,)
         return self.data[(slice(None), *where)] if self.per_fold else self.data[where]
 
 
@@ -80,51 +81,76 @@ class Inputs(NamedTuple):
     """Weighted targets (…, B, K); a leading axis is one row per fold."""
 
 
-class Batch:
-    """The units of one step that count for some fold, and the chance that hangs on them."""
+class Epoch:
+    """One pass over the units of a stage, and the chance that hangs on it."""
 
-    def __init__(self, stage: Stage, units: Units, part: Tensor, seed: int, epoch: int) -> None:
-        self.stage, self.units, self.seed, self.epoch = stage, units, seed, epoch
-        other = part.roll(-1)
-        counts = units.weights[..., part] > 0
-        if stage.recipe.mixup:
-            counts &= units.weights[..., other] > 0
-        kept = counts.reshape(-1, len(part)).any(0)
-        self.positions, self.others = part[kept], other[kept]
-        self.counts = counts[..., kept]
+    def __init__(
+        self,
+        stage: Stage,
+        units: Units,
+        seed: int,
+        number: int,
+        drawn: randomness.Drawn | None = None,
+    ) -> None:
+        self.stage, self.units, self.drawn = stage, units, drawn
+        self.of = (seed, stage.name, number)
+        self._numbers: dict[str, Tensor] = {}
+
+    def numbers(self, purpose: str, count: int) -> Tensor:
+        """Return `count` numbers in [0, 1) of every unit for `purpose`, float64 (N, count)."""
+        if purpose not in self._numbers:
+            key = randomness.stream(*self.of, purpose)
+            made = randomness.numbers(key, self.units.keys, count)
+            self._numbers[purpose] = made.to(self.units.device)
+        return self._numbers[purpose]
+
+
+class Batch:
+    """The units of one step that count for some fold."""
+
+    def __init__(self, epoch: Epoch, part: Tensor) -> None:
+        self.epoch, self.units, self.mixup = epoch, epoch.units, epoch.stage.recipe.mixup
+        self.part, other = part, part.roll(-1) if self.mixup else part
+        counts = self.units.counts[..., part]
+        if self.mixup:
+            counts &= self.units.counts[..., other]
+        self.kept = torch.nonzero(counts.any(0) if counts.ndim == 2 else counts)[:, 0]
+        self.counts = counts[..., self.kept]
+        self.positions, self.others = part[self.kept], other[self.kept]
+
+    @property
+    def active(self) -> Tensor:
+        """Whether a fold has any unit in this step, bool (F,)."""
+        return self.counts.any(-1)
 
     def inputs(self, network: Network, dtype: torch.dtype) -> Inputs:
         """Return what `network` is trained on; the same in every fold but for `wanted`."""
-        wanted = self._wanted(self.positions)
-        values = self._values(network, self.positions, dtype)
-        if self.stage.recipe.mixup:
-            share = self._share()
-            wanted = share[:, None] * wanted + (1 - share[:, None]) * self._wanted(self.others)
+        device = self.units.device
+        at = self.positions.to(device)
+        wanted, values = self.units.wanted[..., at, :], self._values(network, at, dtype)
+        if self.mixup:
+            others, share = self.others.to(device), self._share(at)
+            with_others = self.units.wanted[..., others, :]
+            wanted = share[:, None] * wanted + (1 - share[:, None]) * with_others
+            wanted = wanted * self.counts.to(device)[..., None]
             each = share.to(dtype).reshape(-1, *[1] * len(self.units.shape))
-            values = each * values + (1 - each) * self._values(network, self.others, dtype)
-        keys = self.units.keys[self.positions]
-        drawn = randomness.masks(network.dropouts, self.seed, self.stage.name, self.epoch, keys)
-        masks = {name: mask.to(dtype) for name, mask in drawn.items()}
-        return Inputs(values, masks, (wanted * self.counts[..., None]).to(dtype))
+            values = each * values + (1 - each) * self._values(network, others, dtype)
+        masks = randomness.masks(
+            network.dropouts, self.epoch.of, self.units.keys[self.part], self.kept, dtype,
+            device, self.epoch.drawn,
+        )  # fmt: skip
+        return Inputs(values, masks, wanted.to(dtype))
 
-    def _wanted(self, positions: Tensor) -> Tensor:
-        units = self.units
-        labels, weights = units.labels[positions], units.weights[..., positions]
-        return targets(self.stage.recipe, labels, weights, units.n_classes)
-
-    def _values(self, network: Network, positions: Tensor, dtype: torch.dtype) -> Tensor:
-        values = as_input(self.units.take(positions), dtype)
+    def _values(self, network: Network, at: Tensor, dtype: torch.dtype) -> Tensor:
+        values = as_input(self.units.take(at), dtype)
         if not network.uniforms:
             return values
-        key = randomness.stream(self.seed, self.stage.name, self.epoch, "augment")
-        numbers = randomness.numbers(key, self.units.keys[positions], network.uniforms)
+        numbers = self.epoch.numbers("augment", network.uniforms)[at]
         return network.augment(values, numbers.to(dtype))
 
-    def _share(self) -> Tensor:
+    def _share(self, at: Tensor) -> Tensor:
         """Return each pair's share of its first half, float64 in [½, 1]."""
-        key = randomness.stream(self.seed, self.stage.name, self.epoch, "mixup")
-        drawn = randomness.numbers(key, self.units.keys[self.positions], 1)[:, 0]
-        share = torch.sin(torch.pi / 2 * drawn) ** 2
+        share = torch.sin(torch.pi / 2 * self.epoch.numbers("mixup", 1)[at, 0]) ** 2
         return torch.maximum(share, 1 - share)
 
 
