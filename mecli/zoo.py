@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import textwrap
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -15,6 +16,8 @@ from mecli.errors import InputError, UsageError
 from mecli.report.zoo import Card, Cost, Option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mecli.records import ClipRecord
 
 
@@ -38,10 +41,10 @@ def models(options: ZooOptions | None = None) -> list[Card]:
     chosen = options or ZooOptions()
     costs = measured(chosen.runs)
     names = registry.names("model") if chosen.model is None else (chosen.model,)
-    return [_card(name, chosen.preset, costs.get(name)) for name in names]
+    return [_card(name, chosen.preset, costs) for name in names]
 
 
-def _card(name: str, preset: str | None, cost: Cost | None) -> Card:
+def _card(name: str, preset: str | None, costs: Mapping[tuple[str, str], Cost]) -> Card:
     from mecli.models.options import resolve
 
     model = registry.load("model", name)
@@ -56,7 +59,7 @@ def _card(name: str, preset: str | None, cost: Cost | None) -> Card:
         weights=_weights(model.stages(values), shape),
         options=_options(values),
         presets=model.presets,
-        cost=cost,
+        cost=costs.get((name, _named(asdict(values)))),
     )
 
 
@@ -141,19 +144,31 @@ def _docstrings(cls: type[Any]) -> dict[str, str]:
     return found
 
 
-def measured(runs: Path) -> dict[str, Cost]:
-    """Return by model what its folds took in the newest run below `runs` that can be read."""
+def measured(runs: Path) -> dict[tuple[str, str], Cost]:
+    """Return what folds took by model and its options, in the newest plain run of each.
+
+    Plain runs train every stage once, from start to end: without inner or oracle selection,
+    frozen stages or another number of epochs. What cannot be read is passed over.
+    """
     from mecli.files import read_json
     from mecli.training import folder
 
-    found: dict[str, Cost] = {}
+    found: dict[tuple[str, str], Cost] = {}
     for path in sorted(runs.glob(f"*/{folder.RUN}")):
         try:
-            name = str(folder.read_run(path.parent).get("model"))
+            run = folder.read_run(path.parent)
+            told = read_json(path.parent / folder.OPTIONS)
+            plain = run["selection"] == "last" and told["epochs"] is None and not told["freeze"]
             folds = [read_json(fold) for fold in path.parent.glob("folds/*/*.json")]
             times = [float(fold["duration_s"]) for fold in folds]
         except (InputError, KeyError, TypeError, ValueError):
             continue
-        if times:
-            found[name] = Cost(path.parent.name, len(times), round(sum(times) / len(times), 3))
+        if times and plain:
+            cost = Cost(path.parent.name, len(times), round(sum(times) / len(times), 3))
+            found[str(run["model"]), _named(run["model_options"])] = cost
     return found
+
+
+def _named(options: Mapping[str, Any]) -> str:
+    """Return a model's options as one key, as they are in a run and in memory."""
+    return json.dumps(options, sort_keys=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
-from typing import TYPE_CHECKING
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 from mecli import cli, registry
 from mecli.errors import UnknownName, UsageError
 from mecli.models.cnn_lstm import CnnLstmOptions
+from mecli.models.ststnet import StstNet, StstNetOptions
 from mecli.report.zoo import card_text, list_text
+from mecli.runs import RUN_FORMAT
 from mecli.zoo import ZooOptions, measured, models
 from tests.moving_records import records, write_cache
 
@@ -75,7 +77,7 @@ def test_several_models_are_trained_and_their_cost_is_listed(tmp_path: Path) -> 
     assert "lbp-top-svm" in done.stdout
     (runs / "odd").mkdir()
     (runs / "odd" / "run.json").write_text("no run")
-    costs = measured(runs)
+    costs = {name: cost for (name, _), cost in measured(runs).items()}
     assert set(costs) == {"flow-svm", "bi-woof-svm", "lbp-top-svm"}
     assert costs["flow-svm"].folds == 3
     listed = runner.invoke(cli.app, ["models", "flow-svm", "--runs", str(runs)]).stdout
@@ -83,6 +85,33 @@ def test_several_models_are_trained_and_their_cost_is_listed(tmp_path: Path) -> 
     cards = json.loads(runner.invoke(cli.app, ["models", "--json", "--runs", str(runs)]).stdout)
     assert {c["name"] for c in cards if c["cost"]} == set(costs)
     assert "support vectors" in runner.invoke(cli.app, ["models", "--runs", str(runs)]).stdout
+
+
+def test_the_cost_is_that_of_the_newest_plain_run_with_the_same_options(tmp_path: Path) -> None:
+    def run(name: str, seconds: float, options: dict[str, Any] | None = None, **told: Any) -> None:
+        folder = tmp_path / name / "folds" / "0"
+        folder.mkdir(parents=True)
+        described = {
+            "format": RUN_FORMAT, "model": "ststnet", "selection": told.pop("selection", "last"),
+            "model_options": {**asdict(StstNetOptions()), **(options or {})},
+        }  # fmt: skip
+        (tmp_path / name / "run.json").write_text(json.dumps(described))
+        asked = {"epochs": None, "freeze": False, **told}
+        (tmp_path / name / "options.json").write_text(json.dumps(asked))
+        (folder / "0.json").write_text(json.dumps({"duration_s": seconds}))
+
+    def cost(preset: str | None = None) -> float | None:
+        (card,) = models(ZooOptions(model="ststnet", preset=preset, runs=tmp_path))
+        return card.cost and card.cost.seconds_per_fold
+
+    run("1", 4.0)
+    run("2", 5.0)
+    run("3", 11.0, selection="inner")
+    run("4", 0.5, freeze=True)
+    run("5", 0.2, epochs=1)
+    assert (cost(), cost("paper")) == (5.0, None)
+    run("6", 70.0, dict(StstNet.presets["paper"]))
+    assert (cost(), cost("paper")) == (5.0, 70.0)
 
 
 @pytest.mark.parametrize(

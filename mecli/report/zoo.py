@@ -25,7 +25,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What folds of a model took in the newest run that has any."""
+    """What folds of a model took in its newest plain run."""
 
     run: str
     folds: int
@@ -66,7 +66,7 @@ def list_text(cards: Sequence[Card], stream: TextIO | None = None) -> str:
     table = Table(["model", "input", "source", "DOI", "weights", "s/fold"], rows, left=4)
     notes = [
         "weights: for three classes; – where the training clips decide (support vectors)",
-        "s/fold: measured here, in the newest run of the model; – before its first",
+        "s/fold: measured here, in the newest plain run with these options; – before its first",
     ]
     return render([table, "\n".join(notes)], stream)
 
