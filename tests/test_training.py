@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mecli.errors import InputError
+from mecli.errors import InputError, NotWritten
 from mecli.models.cnn_lstm import CnnLstm, CnnLstmOptions
 from mecli.models.contract import Dropout, Recipe, with_epochs
 from mecli.models.roi_flow_lstm import RoiFlowLstm, RoiFlowLstmOptions
@@ -88,6 +88,24 @@ class TestHeldOutClips:
             for seed in (0, 0, 1)
         ]
         assert bits[0] == bits[1] != bits[2]
+
+    def test_what_exceeds_the_memory_is_mapped_and_trains_to_the_same_bits(
+        self, model: Any, options: Any, tmp_path: Path
+    ) -> None:
+        data = table(model, options)
+        file = tmp_path / "features.npy"
+        np.save(file, data.features)
+        mapped = replace(
+            data, features=np.load(file, mmap_mode="c"), scratch=tmp_path, memory_bytes=0
+        )
+        stages = with_epochs(model.stages(options), 1)
+        for fitted in (
+            [fit(stages, one, np.arange(6), 0) for one in (data, mapped)],
+            [fit_folds(stages, one, [np.arange(6)] * 2, 0)[1] for one in (data, mapped)],
+        ):
+            bits = {digest(tensors_of(stages, f.networks)) for f in fitted}
+            assert len(bits) == 1
+        assert list(tmp_path.iterdir()) == [file]
 
     def test_a_clip_scores_the_same_in_any_company(self, model: Any, options: Any) -> None:
         data = table(model, options)
@@ -268,6 +286,18 @@ class TestOptimiser:
         )
         assert adam.rate(0) == pytest.approx(2.0, rel=1e-3)
         assert adam.rate(99) < 1e-3
+
+
+def test_large_arrays_lie_in_files_and_no_folder_for_them_is_an_error(tmp_path: Path) -> None:
+    data = table(RoiFlowLstm, RoiFlowLstmOptions(steps=2))
+    here = replace(data, memory_bytes=100, scratch=tmp_path)
+    away = replace(here, scratch=tmp_path / "away")
+    like = torch.ones(1)
+    for many in (here.zeros((6, 5), like), here.zeros((6, 5), like.double())):
+        assert (many.shape, float(many.sum())) == ((6, 5), 0)
+    assert away.zeros((5, 5), like).shape == (5, 5)
+    with pytest.raises(NotWritten, match=r"away: cannot be written"):
+        away.zeros((6, 5), like)
 
 
 def test_a_loss_that_leaves_the_numbers_is_an_error() -> None:

@@ -127,7 +127,7 @@ def fit(
             course.watch.after_stage(stage, network)
         networks.append(network)
         if stage is not stages[-1]:
-            values = export(network, units)
+            values = export(network, units, table)
     return Fitted(tuple(networks), history)
 
 
@@ -138,7 +138,7 @@ def clip_weights(table: Table, stage: Stage, train: NDArray[np.int64]) -> Tensor
 
 
 @torch.no_grad()
-def export(network: Network, units: Units) -> Tensor:
+def export(network: Network, units: Units, table: Table) -> Tensor:
     """Return what the next stage is trained on, (N, …); held-out clips stay 0, unread."""
     network.eval()
     dtype = next(network.parameters()).dtype
@@ -147,7 +147,7 @@ def export(network: Network, units: Units) -> Tensor:
     for row in torch.nonzero(read)[:, 0].tolist():
         value = exported(network, as_input(units.data[row], dtype), units.by_step)
         if values is None:
-            values = value.new_zeros(len(read), *value.shape)
+            values = table.zeros((len(read), *value.shape), value)
         values[row] = value
     assert values is not None
     return values

@@ -114,7 +114,7 @@ class Job:
         """Return the clips of the run; features are mapped, shared by all workers."""
         labels = np.array(self.labels, dtype=np.int64)
         features = folder.map_features(self.run, self.features)
-        return Table(self.clip_ids, features, labels, len(self.classes))
+        return Table(self.clip_ids, features, labels, len(self.classes), scratch=self.run)
 
 
 @dataclass(frozen=True, slots=True)

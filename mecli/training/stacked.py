@@ -80,7 +80,7 @@ def fit_folds(
             mine.load_state_dict(stack.of_fold(fold))
             networks[fold].append(mine)
         if stage is not stages[-1]:
-            values = _export(stack, units)
+            values = _export(stack, units, table)
     return [Fitted(tuple(n), h) for n, h in zip(networks, histories, strict=True)]
 
 
@@ -198,7 +198,7 @@ def _train(
 
 
 @torch.no_grad()
-def _export(stack: Stack, units: Units) -> Tensor:
+def _export(stack: Stack, units: Units, table: Table) -> Tensor:
     """Return what the next stage of each fold is trained on, (F, N, …).
 
     A clip that is held out in a fold stays 0 there.
@@ -206,10 +206,14 @@ def _export(stack: Stack, units: Units) -> Tensor:
     stack.network.eval()
     dtype = stack.values.dtype
     counts = units.counts[:, :: units.steps]
-    clips = []
+    values: Tensor | None = None
     for row in range(counts.shape[1]):
         data = units.data[:, row] if units.per_fold else units.data[row]
-        value = stack.export(as_input(data, dtype), units.by_step, units.per_fold)
+        clip = as_input(data.to(units.device), dtype)
+        value = stack.export(clip, units.by_step, units.per_fold)
         used = counts[:, row].to(value.device).reshape(-1, *[1] * (value.ndim - 1))
-        clips.append(torch.where(used, value, torch.zeros_like(value)))
-    return torch.stack(clips, dim=1)
+        if values is None:
+            values = table.zeros((len(value), counts.shape[1], *value.shape[1:]), value)
+        values[:, row] = torch.where(used, value, torch.zeros_like(value))
+    assert values is not None
+    return values

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mecli import files
 from mecli.training import randomness
 from mecli.training.losses import targets
 
@@ -28,11 +32,30 @@ class Table:
     features: NDArray[np.generic]
     labels: NDArray[np.int64]
     n_classes: int
+    scratch: Path | None = None
+    """Where arrays that are too large for memory are put; by default where the system does."""
+    memory_bytes: int = 256 << 20
+    """The largest array that a stage hands on in memory."""
 
     def rows(self, clip_ids: Sequence[str]) -> NDArray[np.int64]:
         """Return the row of each of `clip_ids`."""
         row = {clip: i for i, clip in enumerate(self.clip_ids)}
         return np.array([row[c] for c in clip_ids], dtype=np.int64)
+
+    def zeros(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """Return zeros of `shape` and of the type of `like`, mapped from a file if too many.
+
+        The file has no name and goes with the array; features are mapped from the run's.
+        """
+        if like.device.type != "cpu" or math.prod(shape) * like.itemsize <= self.memory_bytes:
+            return like.new_zeros(shape)
+        rows = np.zeros(shape[1:], dtype=like.numpy().dtype)
+        folder = self.scratch or Path(tempfile.gettempdir())
+        with files.writing(folder), tempfile.TemporaryFile(dir=folder) as file:
+            # Written first: on a full disk, writing to a map kills the process.
+            file.writelines(rows.data for _ in range(shape[0]))
+            file.flush()
+            return torch.from_numpy(np.memmap(file, rows.dtype, "r+", shape=shape))
 
 
 class Units:
@@ -55,7 +78,8 @@ class Units:
     ) -> None:
         self.by_step, self.device = stage.unit == "step", device
         self.per_fold = values is not None and weights.ndim == 2
-        self.data = (torch.from_numpy(table.features) if values is None else values).to(device)
+        data = torch.from_numpy(table.features) if values is None else values
+        self.data = data.to(device) if device == "cpu" or _fits_gpu(data) else data
         inner = self.data.shape[1 + self.per_fold :]
         self.steps = inner[0] if self.by_step else 1
         self.shape = tuple(inner[1:] if self.by_step else inner)
@@ -68,8 +92,15 @@ class Units:
 
     def take(self, positions: Tensor) -> Tensor:
         """Return the features of the units at `positions`: (B, …), or (F, B, …) per fold."""
-        where = (positions // self.steps, positions % self.steps) if self.by_step else (positions,)
-        return self.data[(slice(None), *where)] if self.per_fold else self.data[where]
+        at = positions.to(self.data.device)
+        where = (at // self.steps, at % self.steps) if self.by_step else (at,)
+        taken = self.data[(slice(None), *where)] if self.per_fold else self.data[where]
+        return taken.to(self.device)
+
+
+def _fits_gpu(data: Tensor) -> bool:
+    """Whether `data` leaves the GPU room for the folds; else its batches are sent one by one."""
+    return bool(data.nbytes < torch.cuda.mem_get_info()[0] // 4)
 
 
 class Inputs(NamedTuple):
