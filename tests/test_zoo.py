@@ -102,7 +102,7 @@ def test_the_cost_is_that_of_the_newest_plain_run_with_the_same_options(tmp_path
 
     def cost(preset: str | None = None) -> float | None:
         (card,) = models(ZooOptions(model="ststnet", preset=preset, runs=tmp_path))
-        return card.cost and card.cost.seconds_per_fold
+        return card.cost.seconds_per_fold if card.cost else None
 
     run("1", 4.0)
     run("2", 5.0)

@@ -48,8 +48,8 @@ def stacked_figures(
         "alone_fold_steps_per_s": round(steps / alone_s, 1),
         "stacked_fold_steps_per_s": round(folds * steps / stacked_s, 1),
         "times_faster": round(folds * alone_s / stacked_s, 2),
-        "tflop_per_s": round(done / 1e12, 3),
-        "peak_tflop_per_s": round(peak / 1e12, 3),
+        "tflop_per_s": float(f"{done / 1e12:.3g}"),
+        "peak_tflop_per_s": float(f"{peak / 1e12:.3g}"),
         "roofline": round(done / peak, 3),
     }
 

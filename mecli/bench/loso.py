@@ -8,7 +8,7 @@ import os
 import pstats
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,43 @@ class Timed:
         return Timed(self.wall_s * factor, self.core_s * factor, self.peak_bytes)
 
 
+class FoldTime(NamedTuple):
+    """When a fold began and ended by the common clock, what it took, and in which process."""
+
+    began_s: float
+    ended_s: float
+    core_s: float
+    peak_bytes: int
+    process: int
+
+
+def together(folds: Sequence[FoldTime]) -> Timed:
+    """Return what `folds` took as they were run."""
+    began, ended, cores, peaks, _ = zip(*folds, strict=True)
+    return Timed(max(ended) - min(began), sum(cores), max(peaks))
+
+
+def extrapolated(folds: Sequence[FoldTime], count: int, jobs: int) -> Timed:
+    """Return what `count` folds take in `jobs` processes.
+
+    The first fold of a process imports modules and draws masks that all later ones share,
+    so it counts once; each of the others takes the mean of those that were not first.
+    """
+    of_process: dict[int, list[FoldTime]] = {}
+    for fold in sorted(folds):
+        of_process.setdefault(fold.process, []).append(fold)
+    first = [mine[0] for mine in of_process.values()]
+    later = [fold for mine in of_process.values() for fold in mine[1:]] or first
+    left = max(count - len(first), 0)
+    wall_s = float(np.mean([fold.ended_s - fold.began_s for fold in later]))
+    core_s = float(np.mean([fold.core_s for fold in later]))
+    return Timed(
+        max(fold.ended_s - fold.began_s for fold in first) + left / jobs * wall_s,
+        sum(fold.core_s for fold in first) + left * core_s,
+        max(fold.peak_bytes for fold in folds),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """A LOSO of one model on seeded clips, in a folder of its own."""
@@ -60,10 +97,16 @@ class Bench:
     features: NDArray[Any] = field(repr=False)
     features_s: float = 0.0
 
-    def train(self, tasks: Sequence[FoldTask], jobs: int) -> Timed:
-        """Train `tasks` over processes; their start, once in a LOSO, does not count."""
-        began, ended, cores, peaks = zip(*_run(self.job, tasks, jobs), strict=True)
-        return Timed(max(ended) - min(began), sum(cores), max(peaks))
+    def train(self, tasks: Sequence[FoldTask], jobs: int) -> list[FoldTime]:
+        """Train `tasks` over processes as the pool engine does; return what each took."""
+        work = functools.partial(_fold, self.job)
+        measured = []
+        for outcome in workers.run(work, tasks, jobs, preload="mecli.training.engines"):
+            if outcome.value is None:
+                name = tasks[outcome.index].name
+                raise outcome.error or InputError(f"fold {name}: {outcome.reason}")
+            measured.append(outcome.value)
+        return measured
 
     def stages(self) -> dict[str, float]:
         """Return the share of each stage in one fold, measured in this process."""
@@ -154,22 +197,10 @@ def tasks_of(persons: Mapping[str, str]) -> list[FoldTask]:
     return [FoldTask(n, f.name, 0, f.train, f.test) for n, f in enumerate(loso(persons))]
 
 
-def _run(job: Job, tasks: Sequence[FoldTask], jobs: int) -> list[tuple[float, float, float, int]]:
-    """Train `tasks` as the pool engine does; return what `_fold` says of each."""
-    work = functools.partial(_fold, job)
-    measured = []
-    for outcome in workers.run(work, tasks, jobs, preload="mecli.training.engines"):
-        if outcome.value is None:
-            raise outcome.error or InputError(f"fold {tasks[outcome.index].name}: {outcome.reason}")
-        measured.append(outcome.value)
-    return measured
-
-
-def _fold(job: Job, task: FoldTask) -> tuple[float, float, float, int]:
-    """Train a fold; return its start and end by the common clock, core seconds, peak memory."""
+def _fold(job: Job, task: FoldTask) -> FoldTime:
     from mecli.training.fold import run_fold
 
     began, core = time.monotonic(), time.process_time()
     run_fold(job, task)
     spent = time.process_time() - core
-    return began, time.monotonic(), spent, workers.peak_memory_bytes()
+    return FoldTime(began, time.monotonic(), spent, workers.peak_memory_bytes(), os.getpid())

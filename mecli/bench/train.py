@@ -2,9 +2,10 @@
 
 All figures come from one run on the same seeded clips. Our time is that of whole folds in
 the pool engine, export and scoring included, trained for a tenth of their epochs and
-extrapolated; the textbook's is that of a few seconds of its training steps, times the
-steps of all folds, and nothing else. On a machine that others use too, times by the clock
-favour whoever uses one thread; `times_less_work` compares the processor's time instead.
+extrapolated (what a worker does once counts once); the textbook's is that of a few seconds
+of its training steps, times the steps of all folds, and nothing else. On a machine that
+others use too, times by the clock favour whoever uses one thread; `times_less_work`
+compares the processor's time instead.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from mecli import workers
 from mecli.bench.figures import mib
-from mecli.bench.loso import PART, Bench, job_of, prepare, tasks_of
+from mecli.bench.loso import (
+    PART,
+    Bench,
+    extrapolated,
+    job_of,
+    prepare,
+    tasks_of,
+    together,
+)
 from mecli.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -104,15 +113,16 @@ def _model(
 ) -> dict[str, Any]:
     bench = prepare(name, options.clips, options.subjects, root / name)
     tell(f"{name}, features")
-    count = min(options.folds or 2 * options.workers, len(bench.tasks))
+    count = min(options.folds or 3 * options.workers, len(bench.tasks))
     timed = bench.train(bench.tasks[:count], options.workers)
+    parent = workers.peak_memory_bytes()
     tell(f"{name}, {count} folds")
     stages = bench.stages()
     textbook, steps = bench.textbook(options.seconds)
     tell(f"{name}, textbook loop")
     folds = len(bench.tasks)
     once = stages["export"] + stages["scoring"]
-    ours = timed.times((once + PART * (1 - once)) * folds / count)
+    ours = extrapolated(timed, folds, options.workers).times(once + PART * (1 - once))
     theirs = textbook.times(folds)
     return {
         "loso_s": round(ours.wall_s, 1),
@@ -126,8 +136,8 @@ def _model(
         "textbook_steps_timed": steps,
         "features_ms_per_clip": round(1000 * bench.features_s / options.clips, 1),
         "stage_shares": stages,
-        "peak_parent_mib": mib(workers.peak_memory_bytes()),
-        "peak_worker_mib": mib(timed.peak_bytes),
+        "peak_worker_mib": mib(ours.peak_bytes),
+        "peak_total_mib": mib(parent + options.workers * ours.peak_bytes),
     }
 
 
@@ -151,7 +161,8 @@ def _scale(
         job = replace(job_of(run, name, base.options, persons, labels), epochs=1)
         tasks = tasks_of(persons)
         for folds in (jobs, 2 * jobs) if clips == SIZES[0] else (jobs,):
-            timed = Bench(job, tasks, base.options, base.features).train(tasks[:folds], jobs)
+            bench = Bench(job, tasks, base.options, base.features)
+            timed = together(bench.train(tasks[:folds], jobs))
             rows.append(
                 {
                     "clips": clips,

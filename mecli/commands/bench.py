@@ -169,7 +169,7 @@ def bench_train(
     clips: Annotated[int, typer.Option(help="How many clips to train on.")] = 442,
     subjects: Annotated[int, typer.Option(help="Subjects, each a fold.")] = 68,
     folds: Annotated[
-        int | None, typer.Option(help="Folds to time. [default: two a worker]")
+        int | None, typer.Option(help="Folds to time. [default: three a worker]")
     ] = None,
     seconds: Annotated[
         float, typer.Option(help="How long to time each textbook loop, seconds.")

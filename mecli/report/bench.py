@@ -18,7 +18,15 @@ def training_text(figures: Mapping[str, Any], stream: TextIO | None = None) -> s
         f"LOSO of {figures['clips']} clips in {figures['folds']} folds, {figures['jobs']} workers; "
         f"textbook loop with {figures['textbook_threads']} threads (both extrapolated)",
         Table(
-            ["bench train", "LOSO", "textbook", "faster", "less work", "MiB a worker"],
+            [
+                "bench train",
+                "LOSO",
+                "textbook",
+                "faster",
+                "less work",
+                "MiB a worker",
+                "MiB in all",
+            ],
             [_row(name, model) for name, model in figures["models"].items()],
         ),
         Table(
@@ -45,6 +53,7 @@ def _row(name: str, model: Mapping[str, Any]) -> list[str]:
         f"{model['times_faster']:.1f}×",
         f"{model['times_less_work']:.1f}×",
         str(model["peak_worker_mib"]),
+        str(model["peak_total_mib"]),
     ]
 
 
