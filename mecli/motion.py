@@ -2,8 +2,8 @@
 
 The face is found anew every two seconds. The frames of such a stretch are aligned to its
 first one by tracked points and compared with it by dense flow at half size; what the head
-does is taken out. The first frame of a stretch is the last one of the stretch before, so
-that displacements join up. One stretch of frames is held at a time.
+does is taken out and kept beside. The first frame of a stretch is the last one of the
+stretch before, so that displacements join up. One stretch of frames is held at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 
 from mecli.alignment import compose, face_transform, track, warp
 from mecli.errors import InputError
-from mecli.flow import reduce, remove_head_motion
+from mecli.flow import reduce
+from mecli.head_motion import remove_rigid_motion
 from mecli.rois import FACE_SIZE
 from mecli.video import read_frames
 
@@ -57,6 +58,7 @@ ANALYSED_FPS = 30.0
 _STRETCH_S = 2.0
 _GRID = (35, 30)
 _HALF_BOX_PX = 14.0
+_COLUMNS = 2 * len(REGIONS) + 6
 _SIZE = (FACE_SIZE[0] // 2, FACE_SIZE[1] // 2)
 
 
@@ -66,6 +68,10 @@ class Motion:
 
     displacement: NDArray[np.float32]
     """(T, R, 2) pixels of the 240×280 face since the first frame: dx right, dy down."""
+    head: NDArray[np.float32]
+    """(T, 6) how the head moved since then: x, y in the same pixels, roll in hundredths of a
+    radian, size in per cent, and by how many pixels yaw and pitch shift what is half a face
+    width nearer."""
     seen: NDArray[np.bool_]
     """(T,) whether a face was there to be measured; nothing moves where it was not."""
     step: int
@@ -101,7 +107,7 @@ def measure(
 
     parts: list[NDArray[np.float32]] = []
     seen: list[bool] = []
-    here = np.zeros((len(REGIONS), 2), np.float32)
+    here = np.zeros(_COLUMNS, np.float32)
     known: NDArray[np.float32] | None = None
     for first, grays in _stretches(looked_at(), length):
         faces = landmarker.find(first.image[None], clip, [first.position])[0]
@@ -118,7 +124,9 @@ def measure(
     if not any(seen):
         which = f"face {face + 1}" if face else "face"
         raise InputError(f"{clip.location}: clip {clip.clip_id}: no {which} found in any of it")
-    return Motion(np.concatenate(parts), np.array(seen), step, last + 1)
+    moved, regions = np.concatenate(parts), 2 * len(REGIONS)
+    displacement = moved[:, :regions].reshape(len(moved), -1, 2)
+    return Motion(displacement, moved[:, regions:], np.array(seen), step, last + 1)
 
 
 def _stretches(frames: Iterator[Frame], length: int) -> Iterator[tuple[Frame, list[Gray]]]:
@@ -166,11 +174,11 @@ def _followed(
 def _moved(
     grays: list[Gray], landmarks: NDArray[np.float32] | None
 ) -> tuple[NDArray[np.float32], list[bool]]:
-    """Return (F, R, 2) face pixels since the first of `grays`, and where the face was there."""
+    """Return (F, 2R + 6) `displacement` and `head`, and where the face was there."""
     if landmarks is None:
-        return np.zeros((len(grays), len(REGIONS), 2), np.float32), [False] * len(grays)
+        return np.zeros((len(grays), _COLUMNS), np.float32), [False] * len(grays)
     to_face = face_transform(landmarks)
-    cells = _region_weights(landmarks @ to_face[:, :2].T + to_face[:, 2])
+    points = landmarks @ to_face[:, :2].T + to_face[:, 2]
     # Half the size; pixel centres keep their place: x' + ½ = (x + ½) / 2.
     half = (to_face * 0.5).astype(np.float32)
     half[:, 2] -= 0.25
@@ -179,15 +187,28 @@ def _moved(
     there = [True, *(tracking.inliers[1:] > 0).tolist()]
     engine: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     reference = warp(grays[0], transforms[0], _SIZE)
-    rows = [np.zeros((len(cells), 2), np.float32)]
+    flows = [np.zeros((*_GRID, 2), np.float32)]
     for gray, transform, tracked in zip(grays[1:], transforms[1:], there[1:], strict=True):
         if not tracked:
-            rows.append(rows[-1])
+            flows.append(flows[-1])
             continue
         flow = engine.calc(reference, warp(gray, transform, _SIZE), None)
-        left = remove_head_motion(reduce(flow, _GRID)) * 2
-        rows.append(cells @ left.reshape(-1, 2))
-    return np.stack(rows).astype(np.float32), there
+        flows.append(reduce(flow, _GRID) * 2)
+    left, turned = remove_rigid_motion(np.stack(flows), points)
+    regions = _region_weights(points) @ left.reshape(len(flows), -1, 2)
+    head = np.hstack([_head(np.stack(transforms)), turned])
+    return np.hstack([regions.reshape(len(flows), -1), head]).astype(np.float32), there
+
+
+def _head(transforms: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return (F, 4) where the face has gone: x, y face pixels, roll 1/100 rad, size per cent."""
+    turn, shift = transforms[:, :, :2].astype(np.float64), transforms[:, :, 2]
+    scale = np.sqrt(np.abs(np.linalg.det(turn)))
+    middle = (np.array(_SIZE[::-1]) - 1) / 2
+    place = np.linalg.solve(turn, (middle - shift)[..., None])[..., 0] * 2 * scale[0]
+    roll = 100 * np.arctan2(turn[:, 1, 0], turn[:, 0, 0])
+    rows = np.column_stack([place, -roll, -100 * np.log(scale)])
+    return np.asarray(rows - rows[0])
 
 
 def _region_weights(points: NDArray[np.float32]) -> NDArray[np.float32]:

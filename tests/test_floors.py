@@ -25,7 +25,7 @@ FLOORS = [
         "shards",
         "interval_metrics",
     },
-    {"records", "labels", "interfaces", "alignment", "flow", "quality", "spotting"},
+    {"records", "labels", "interfaces", "alignment", "flow", "quality", "spotting", "head_motion"},
     {
         "video",
         "cache",
