@@ -43,6 +43,8 @@ class TrainResult:
     excluded: Mapping[str, str]
     warnings: tuple[str, ...]
     selection: str
+    pretrained: str
+    """The checkpoint that every fold began with, or ``none``."""
     standing: Standing
     """Scores of the weights that count; with selection oracle also what leaks, called so."""
     epochs_chosen: Mapping[str, Mapping[str, Mapping[str, int]]]
@@ -69,6 +71,7 @@ class TrainResult:
             "clips": self.clips,
             "folds": self.folds,
             "selection": self.selection,
+            "pretrained": self.pretrained,
             "uf1": self.uf1,
             "uar": self.uar,
             **self.standing.as_json(),
@@ -188,6 +191,7 @@ def _leave(plan: Plan, job: Job) -> TrainResult:
         excluded=plan.data.excluded,
         warnings=(*plan.warnings(), note),
         selection=job.selection,
+        pretrained=plan.options.pretrained,
         standing=standing.standing(job, []),
         epochs_chosen={},
         predictions=None,
@@ -219,6 +223,7 @@ def _finish(plan: Plan, job: Job, final: Path | None) -> TrainResult:
         excluded=plan.data.excluded,
         warnings=(*plan.warnings(), *standing.warnings(job, results)),
         selection=job.selection,
+        pretrained=plan.options.pretrained,
         standing=standing.standing(job, results),
         epochs_chosen=chosen,
         predictions=predictions,

@@ -17,7 +17,7 @@ from mecli import checkpoints, cli
 from mecli.cache import open_cache
 from mecli.errors import InputError, UsageError
 from mecli.train import TrainOptions, TrainResult, resume, train
-from mecli.training import folder, start
+from mecli.training import folder, plan, start
 from mecli.training.checkpoint import load_checkpoint, save_checkpoint, scores, tensors_of
 from tests.moving_records import record, records, write_cache
 
@@ -79,13 +79,14 @@ def test_every_fold_begins_with_the_checkpoint(folders: Path, tmp_path: Path) ->
             assert torch.allclose(value, given[name], atol=1e-9), name
 
 
-def test_options_of_the_model_are_the_checkpoints_unless_given(
+def test_what_the_network_is_comes_from_the_checkpoint_and_how_it_is_trained_does_not(
     folders: Path, tmp_path: Path
 ) -> None:
     result = begun(folders, tmp_path, "roi-flow-lstm", model_options={"learning_rate": 1e-4})
     run = folder.read_run(result.run)
     assert (run["model_options"]["dense"], run["model_options"]["steps"]) == (16, 2)
     assert run["model_options"]["learning_rate"] == 1e-4
+    assert (ONE_STAGE["batch_size"], run["model_options"]["batch_size"]) == (8, 32)
     assert run["pretrained"]["subjects"] == 3
     assert run["pretrained"]["frozen"] is False
     fold = load_checkpoint(folder.weights_path(result.run, 0, 0))
@@ -241,3 +242,60 @@ def test_bundled_names_the_checkpoint_that_comes_along() -> None:
     path = Path(mecli.__file__).parent / "weights" / "bundled.safetensors"
     assert checkpoints.find("bundled") == path
     assert path.exists()
+
+
+def one_map_each(path: Path) -> Path:
+    """A cache as a flow archive makes it: the still onset and one map."""
+    made = [record(f"s{s}", f"c{c}", (s + c) % 3, steps=2) for s in range(3) for c in range(3)]
+    return write_cache(path, made)
+
+
+def test_where_the_shipped_checkpoint_fits_every_fold_begins_with_it(tmp_path: Path) -> None:
+    cache = one_map_each(tmp_path / "one.h5")
+    values: dict[str, Any] = {"caches": (cache,), "jobs": 0, "runs": tmp_path / "runs"}
+    still = {"learning_rate": 1e-12, "weight_decay": 0.0}
+    result = train(TrainOptions(**values, epochs=1, model_options=still, final=False))
+    assert result.pretrained == checkpoints.BUNDLED
+    told = folder.read_run(result.run)["model_options"]
+    assert (told["dropout"], told["batch_size"], told["moment"]) == (0.3, 32, "apex")
+    assert folder.read_run(result.run)["pretrained"]["checkpoint"] == checkpoints.BUNDLED
+    given = weights(checkpoints.find(checkpoints.BUNDLED))
+    learned = weights(folder.weights_path(result.run, 0, 0))
+    # Three classes here, four there: the evidence starts anew.
+    same = [n for n, value in learned.items() if value.shape == given[n].shape]
+    assert len(same) == len(learned) - 2
+    assert all(torch.allclose(learned[n], given[n], atol=1e-9) for n in same)
+    assert resume(result.run).pretrained == checkpoints.BUNDLED
+    anew = train(TrainOptions(**values, epochs=1, pretrained="none", final=False))
+    assert anew.pretrained == "none"
+    assert folder.read_run(anew.run)["pretrained"] is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model_options": {"steps": 4}},
+        {"model_options": {"size_px": 8}},
+        {"model_options": {"hidden": 16}},
+        {"model": "ststnet"},
+        {"model": "roi-flow-ridge"},
+    ],
+)
+def test_where_it_does_not_fit_the_seed_draws_the_weights(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    cache = one_map_each(tmp_path / "one.h5")
+    made = plan.make(TrainOptions(caches=(cache,), **changes))
+    assert made.checkpoint is None
+    assert made.options.pretrained == "none"
+
+
+def test_clips_of_several_moments_are_learned_from_the_start(folders: Path) -> None:
+    made = plan.make(TrainOptions(caches=(folders / "c.h5",)))
+    assert (made.checkpoint, made.model_options.steps) == (None, 3)
+
+
+def test_runs_of_earlier_versions_began_with_nothing() -> None:
+    document = {**TrainOptions().as_json(), "pretrained": None}
+    assert TrainOptions.from_json(document, Path("options.json")).pretrained == "none"
+    assert TrainOptions.from_json({}, Path("options.json")).pretrained == "auto"

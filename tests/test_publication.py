@@ -22,7 +22,7 @@ def test_the_caption_says_how_the_figures_came_about() -> None:
         "mecli": "0.1.0",
         "folds": [{}, {}],
         "excluded": {"c/s1/x": "no face", "c/s1/y": "no face"},
-        "pretrained": {"path": "a.safetensors"},
+        "pretrained": {"checkpoint": "a.safetensors"},
     }
     run = replace(RUN, header=header, seeds=(0, 7), by_seed={0: RUN.whole, 7: RUN.whole})
     (results, *_) = sheets(Evaluation((run,), resamples=500, seed=3))

@@ -64,11 +64,12 @@ def train(
         ),
     ] = "last",
     pretrained: Annotated[
-        str | None,
+        str,
         typer.Option(
-            help="Begin every fold with this checkpoint, trained on other people; or 'bundled'."
+            help="Begin every fold with this checkpoint, trained on other people; 'bundled'; or "
+            "'none'. auto: bundled, where it fits the model and what the clips show."
         ),
-    ] = None,
+    ] = "auto",
     freeze: Annotated[
         bool, typer.Option("--freeze", help="Train the last stage only; the others stay.")
     ] = False,

@@ -16,6 +16,7 @@ from mecli import metrics, registry
 from mecli.report.audit import Finding
 from mecli.training import dataset, engines, folder, plan
 from mecli.training.job import FoldTask
+from mecli.training.options import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -190,7 +191,7 @@ def _planned(case: Case, model: str | None, given: Mapping[str, Any] | None = No
     if model is None or (model == made.options.model and not given):
         return made
     other = replace(
-        made.options, model=model, preset=None, model_options=given or {}, pretrained=None,
+        made.options, model=model, preset=None, model_options=given or {}, pretrained=NONE,
         freeze=False, epochs=None,
     )  # fmt: skip
     options, _ = plan.settled(other)

@@ -30,6 +30,7 @@ def train_text(result: Mapping[str, Any], stream: TextIO | None = None) -> str:
         ["run", result["run"]],
         ["clips", f"{result['clips']} in {result['folds']} folds"],
         ["excluded", _reasons(result["excluded"])],
+        ["begun with", _begun(result["pretrained"])],
         ["selection", _selection(result)],
         *([title, _score(result, name)] for name, title in _TITLES.items()),
         *([f"{title}, LEAKED", leaked] for title, leaked in _leaked(result)),
@@ -107,6 +108,12 @@ def _selection(result: Mapping[str, Any]) -> str:
         return _SELECTIONS[result["selection"]]
     middle = sorted(chosen)[len(chosen) // 2]
     return f"inner: epoch {min(chosen)} to {max(chosen)}, median {middle}"
+
+
+def _begun(pretrained: str) -> str:
+    if pretrained == "none":
+        return "weights drawn by the seed"
+    return f"{pretrained}, trained on other people (--pretrained none to begin with nothing)"
 
 
 def _temperature(value: float | None) -> str:

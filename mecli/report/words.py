@@ -77,7 +77,7 @@ def _maker(run: RunEvaluation) -> list[str]:
     version = run.header.get("mecli")
     trained = f", trained by mecli {version}" if version else ""
     start = run.header.get("pretrained")
-    begun = f", from the weights of {start['path']}" if start else ""
+    begun = f", from the weights of {start['checkpoint']}" if start else ""
     return [f"Model {run.model}{trained}{begun}."]
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SELECTIONS = ("last", "inner", "oracle")
+NONE = "none"
+"""As the checkpoint to begin with: weights are drawn by the seed."""
 _PRECISIONS = ("float32", "float64", "bf16")
 
 
@@ -41,7 +43,8 @@ class TrainOptions:
     """Share of a GPU that each of them holds there."""
     precision: str = "float32"
     selection: str = "last"
-    pretrained: str | None = None
+    pretrained: str = registry.AUTO
+    """A checkpoint; `NONE`; or auto: the one that ships, where it fits model and clips."""
     freeze: bool = False
     final: bool = True
     keep_weights: bool = True
@@ -59,7 +62,7 @@ class TrainOptions:
         _check_choice("engine", self.engine, ("auto", "pool", "stacked", "sequential"))
         if self.leaks and self.protocol == "all":
             raise UsageError("--selection oracle: protocol 'all' holds out nobody who could pick")
-        if self.freeze and self.pretrained is None:
+        if self.freeze and self.pretrained in {registry.AUTO, NONE}:
             raise UsageError("--freeze: freeze what? Name a checkpoint with --pretrained")
         for name, least in (("epochs", 1), ("seeds", 1), ("seed", 0), ("jobs", 0), ("k", 2)):
             value = getattr(self, name)
@@ -98,6 +101,9 @@ class TrainOptions:
                 values["caches"] = tuple(map(Path, values["caches"]))
             if "runs" in values:
                 values["runs"] = Path(values["runs"])
+            # Runs of earlier versions say null where they began with nothing.
+            if values.get("pretrained", NONE) is None:
+                values["pretrained"] = NONE
             return cls(**values)
         except TypeError as error:
             raise InputError(f"{where}: a train option has the wrong type: {error}") from error

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from mecli import __version__, registry
+from mecli.checkpoints import BUNDLED
 from mecli.errors import InputError, UsageError
+from mecli.models.contract import Recipe
 from mecli.models.options import resolve
+from mecli.registry import AUTO
 from mecli.schemes.au import ALL
 from mecli.training import dataset, engines, folder, precision, selection, start
 from mecli.training.job import FINAL, FoldTask, Job
+from mecli.training.options import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +43,10 @@ _KEPT = (
     "seeds",
     "selection",
 )
+
+
+# Options that say how a network is trained, not what it is.
+_TRAINING = {"dropout", *(f.name for f in fields(Recipe))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,7 @@ class Plan:
             precision=options.precision,
             keep_weights=options.keep_weights and not options.leaks,
             selection=options.selection,
-            pretrained=options.pretrained,
+            pretrained=None if self.checkpoint is None else options.pretrained,
             freeze=options.freeze,
             features=features,
         )
@@ -192,9 +200,13 @@ def make(options: TrainOptions) -> Plan:
     data = dataset.read(options.caches, options.labels)
     if checkpoint is None:
         model_options = _showing(options, model_options, data)
+    if options.pretrained == AUTO:
+        fits = _shipped_fits(options, model_options, data)
+        options = replace(options, pretrained=BUNDLED if fits else NONE)
+        if fits:
+            model_options, checkpoint = settled(options)
     divided = folds(options, data)
     if checkpoint is not None:
-        assert options.pretrained is not None
         start.check_persons(options.pretrained, checkpoint, data.persons.values())
         stages = registry.load("model", options.model).stages(model_options)
         start.weights(checkpoint, stages, data.table.classes)
@@ -211,17 +223,19 @@ def folds(options: TrainOptions, data: Dataset) -> tuple[Fold, ...]:
 
 
 def settled(options: TrainOptions) -> tuple[Any, Checkpoint | None]:
-    """Return the model's options, and the checkpoint to begin with if there is one.
+    """Return the model's options, and the checkpoint to begin with if one is named.
 
-    The checkpoint's own options are the model's defaults then.
+    What the network is and sees is then as in the checkpoint, unless other options are
+    named; how it is trained is not: that hangs on the clips that are at hand.
     """
     model = registry.load("model", options.model)
-    if options.pretrained is None:
+    if options.pretrained in {AUTO, NONE}:
         return resolve(model, options.model_options, options.preset), None
     checkpoint = start.read(options.pretrained, options.model)
     resolve(model, options.model_options, options.preset)  # names and types, told as ever
     preset = model.presets[options.preset] if options.preset else {}
-    given = {**asdict(checkpoint.options), **preset, **options.model_options}
+    theirs = {n: v for n, v in asdict(checkpoint.options).items() if n not in _TRAINING}
+    given = {**theirs, **preset, **options.model_options}
     settled_options = resolve(model, given)
     start.check_stages(options.model, model.stages(settled_options), options.freeze)
     return settled_options, checkpoint
@@ -233,6 +247,15 @@ def _showing(options: TrainOptions, model_options: Any, data: Dataset) -> Any:
     if "steps" in {**preset, **options.model_options} or not hasattr(model_options, "showing"):
         return model_options
     return model_options.showing(dataset.moments(data))
+
+
+def _shipped_fits(options: TrainOptions, model_options: Any, data: Dataset) -> bool:
+    model = registry.load("model", options.model)
+    stages = model.stages(model_options)
+    if any(stage.solved for stage in stages):
+        return False
+    shape = next(dataset.features(data, model, model_options)).shape
+    return start.shipped(options.model, stages, shape, data.table.classes)
 
 
 def _check_selection(options: TrainOptions, model_options: Any) -> None:

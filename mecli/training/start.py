@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mecli.checkpoints import find
+from mecli.checkpoints import BUNDLED, find
 from mecli.errors import InputError, UsageError
 from mecli.training.checkpoint import load_checkpoint, networks_for, tensors_of
 from mecli.training.fit import begin, exported
@@ -38,6 +38,23 @@ def read(name: str, model: str) -> Checkpoint:
             f"say --model {checkpoint.model}"
         )
     return checkpoint
+
+
+def shipped(
+    model: str, stages: Sequence[Stage], shape: Sequence[int], classes: Sequence[str]
+) -> bool:
+    """Whether the checkpoint that ships is of `model` and knows clips of `shape`.
+
+    It does not if options make its `stages` other networks.
+    """
+    checkpoint = load_checkpoint(find(BUNDLED))
+    if (checkpoint.model, checkpoint.shape) != (model, tuple(shape)):
+        return False
+    try:
+        weights(checkpoint, stages, classes)
+    except InputError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=1)
