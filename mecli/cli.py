@@ -26,7 +26,7 @@ from mecli.commands import (
     train,
 )
 from mecli.commands.verb import Verb
-from mecli.errors import INTERRUPTED, MecliError
+from mecli.errors import INTERRUPTED, InputError, MecliError
 
 _BROKEN_PIPE = 141
 
@@ -52,7 +52,10 @@ class _Group(TyperGroup):
         except OSError as error:
             if not files.is_refusal(error):
                 raise
-            refused = files.not_written(error, error.filename or "standard output")
+            if error.filename is None:
+                refused: InputError = files.not_written(error, "standard output")
+            else:
+                refused = InputError(f"{os.fspath(error.filename)!s}: {error.strerror}")
             terminal.note(f"mecli: {refused}")
             raise typer.Exit(refused.exit_code) from error
         return result

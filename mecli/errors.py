@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 INTERRUPTED = 130
+_LONGEST = 2000
 
 EXIT_CODES: Mapping[int, str] = {
     0: "done",
@@ -37,6 +38,15 @@ class MecliError(Exception):
     """An expected failure: the shell sees one line and `exit_code`."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """Return one line, however long and whatever a file would have it say to a terminal."""
+        text = super().__str__()
+        if len(text) > _LONGEST:
+            text = text[:_LONGEST] + "…"
+        if text.isprintable():
+            return text
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class InputError(MecliError, ValueError):

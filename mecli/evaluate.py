@@ -130,7 +130,7 @@ def _score(source: Source, options: EvaluateOptions, notes: _Notes) -> RunEvalua
         scheme=options.labels or header.get("scheme"),
         selection=_selection(source),
         leaked=table.leaked,
-        excluded=len(header.get("excluded", {})),
+        excluded=len(header.get("excluded") or {}),
         sureness=_sureness(table, classes),
         clips=clips,
         header=header,

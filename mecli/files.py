@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_NAME = {errno.ENAMETOOLONG, errno.ELOOP}
 
 
 @contextlib.contextmanager
@@ -34,13 +35,13 @@ def not_written(error: OSError, path: Path | str) -> NotWritten:
     if error.errno in _FULL:
         todo = "; make room and run the same command again, what is finished is kept"
     if error.errno in _CLOSED:
-        todo = "; write to another folder, or have this one opened to you"
+        todo = "; name another place, or have this one opened to you"
     return NotWritten(f"{path}: cannot be written: {error.strerror or error}{todo}")
 
 
 def is_refusal(error: OSError) -> bool:
-    """Whether the system has no room or no permission, which is no bug."""
-    return error.errno in _FULL | _CLOSED
+    """Whether the system has no room, no permission or no such names, which is no bug."""
+    return error.errno in _FULL | _CLOSED | _NO_NAME
 
 
 def write_bytes(path: Path, data: bytes) -> None:

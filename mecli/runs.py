@@ -10,6 +10,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from mecli.errors import InputError, MissingDependency
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 RUN_FORMAT = 1
 COMPLETE = "complete"
+_KINDS = {
+    **dict.fromkeys(("model", "protocol", "scheme", "status", "selection"), str),
+    **dict.fromkeys(("folds", "parts"), list),
+    "excluded": dict,
+}
 ORACLE = "oracle"
 PREDICTIONS, LEAKED_PREDICTIONS = "predictions.csv", f"predictions-{LEAKED}.csv"
 
@@ -117,16 +123,26 @@ def read_header(folder: Path) -> dict[str, Any]:
     if version != RUN_FORMAT:
         raise InputError(f"{path}: run format is {version}, expected {RUN_FORMAT}; train again")
     classes = header.get("classes")
-    if not (isinstance(classes, list) and classes and all(isinstance(c, str) for c in classes)):
+    if not classes or not _are_names(classes):
         raise InputError(f"{path}: 'classes' is {classes!r}, expected a list of names")
+    for name, kind in _KINDS.items():
+        if not isinstance(header.get(name), (kind, NoneType)):
+            raise InputError(f"{path}: '{name}' is no {kind.__name__}; train again")
+    folds = header.get("folds") or []
+    if not all(isinstance(f, dict) and _are_names(f.get("test", [])) for f in folds):
+        raise InputError(f"{path}: 'folds' do not list clips; train again")
     if header.get("protocol") == "all":
         raise InputError(f"{folder}: protocol 'all' holds out nobody, so there is nothing to score")
     return dict(header)
 
 
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
 def _check_complete(source: Source) -> None:
     """Refuse a complete run whose table lacks a held-out clip, or holds another."""
-    expected = {clip for fold in source.header.get("folds", []) for clip in fold.get("test", [])}
+    expected = {clip for fold in source.header.get("folds") or [] for clip in fold.get("test", [])}
     if source.header.get("status") != COMPLETE or not expected:
         return
     for seed, clips in source.table.by_seed().items():

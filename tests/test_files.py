@@ -39,7 +39,7 @@ def test_what_the_system_refuses_is_said_with_what_to_do(tmp_path: Path) -> None
         "again, what is finished is kept"
     )
     closed = OSError(errno.EROFS, "Read-only file system")
-    assert "write to another folder" in str(not_written(closed, "c.h5"))
+    assert "name another place" in str(not_written(closed, "c.h5"))
     assert [is_refusal(e) for e in (closed, OSError(errno.EIO, "I/O error"))] == [True, False]
 
 

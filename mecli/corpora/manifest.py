@@ -69,7 +69,10 @@ def _rows(path: Path) -> tuple[Sequence[str], Sequence[Row]]:
 def _clip(disk: Disk, manifest: Path, header: Sequence[str], row: Row) -> Clip:
     path = manifest.parent / row["path"]
     issues: list[str] = []
-    frames = _frames(disk, path, issues)
+    try:
+        frames = _frames(disk, path, issues)
+    except OSError as error:
+        raise InputError(f"path cannot be looked up: {error.strerror}") from error
     subject = row["subject"]
     if not subject or subject.casefold() == UNKNOWN_SUBJECT:
         subject = path.absolute().parent.name or UNKNOWN_SUBJECT

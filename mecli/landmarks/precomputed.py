@@ -7,6 +7,7 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -119,7 +120,7 @@ def _read(path: Path, clip: Clip) -> NDArray[np.float32]:
     try:
         stat = path.stat()
         rows = _cached(path, stat.st_mtime_ns, stat.st_size)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, SyntaxError, TokenError, ValueError) as error:
         raise _wrong(path, clip, f"cannot be read: {error}") from error
     missing = np.isnan(rows).all((1, 2))
     if not np.isfinite(rows[~missing]).all():

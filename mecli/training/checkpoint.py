@@ -119,7 +119,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         expected = description["sha256"]
     except UnknownName as error:
         raise InputError(f"{path}: does not fit this version of mecli: {error}") from error
-    except (KeyError, TypeError, ValueError, UsageError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError, UsageError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: broken description of the checkpoint: {error!r}") from error
@@ -170,7 +170,7 @@ def _networks(
         with torch.device("meta"):
             blank, _ = networks_for(checkpoint.stages, shape, n_classes, dtype)
             _make_room(checkpoint.stages, blank, tensors)
-    except (RuntimeError, ValueError, IndexError) as error:
+    except (IndexError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: shape {shape} does not fit the model's options") from error
     expected = {
         f"{stage.name}.{name}": value

@@ -105,7 +105,7 @@ class TrainOptions:
             if values.get("pretrained", NONE) is None:
                 values["pretrained"] = NONE
             return cls(**values)
-        except TypeError as error:
+        except (AttributeError, TypeError) as error:
             raise InputError(f"{where}: a train option has the wrong type: {error}") from error
 
 
