@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import time
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -19,6 +16,9 @@ from mecli.cache import add, clip_image, merge, open_cache, parts_folder, waitin
 from mecli.errors import InputError, MissingDependency, NotWritten
 from mecli.records import ARRAYS, META, ClipRecord
 from tests.records import make_record
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OPTIONS = {"steps": 4, "flow": "dis"}
 
@@ -354,37 +354,6 @@ def test_leftovers_of_killed_writers_are_swept_when_old(tmp_path: Path) -> None:
     os.utime(old, (time.time() - 9999,) * 2)
     merge(path, OPTIONS)
     assert (old.exists(), young.exists()) == (False, True)
-
-
-def write_and_merge(path: str) -> None:
-    number = 0
-    while True:
-        for _ in range(5):
-            name = f"toy/s1/{number:04d}"
-            add(Path(path), make_record(name, steps=1), f"{number:04x}", OPTIONS)
-            (Path(path).parent / f"done-{number:04d}").touch()
-            number += 1
-        merge(Path(path), OPTIONS)
-
-
-@pytest.mark.slow
-def test_kills_at_random_moments_lose_nothing_acknowledged(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    rng = np.random.default_rng(1)
-    for attempt in range(25):
-        path = tmp_path / str(attempt) / "c.h5"
-        path.parent.mkdir()
-        writer = context.Process(target=write_and_merge, args=(str(path),))
-        writer.start()
-        time.sleep(rng.uniform(0.02, 0.5))
-        assert writer.pid is not None
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.join()
-        merge(path, OPTIONS)
-        with open_cache(path) as cache:
-            kept = {clip_id.rpartition("/")[2] for clip_id in cache.clip_ids}
-            assert {p.name[5:] for p in path.parent.glob("done-*")} <= kept
-            assert all(record.flow.size for record in cache.records())
 
 
 def test_the_schema_in_the_docstring_names_every_array() -> None:

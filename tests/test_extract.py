@@ -3,17 +3,13 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from mecli.cache import open_cache, waiting_keys
+from mecli.cache import open_cache
 from mecli.clips import Clip
 from mecli.errors import InputError, MissingDependency, NotWritten, UsageError
 from mecli.extract import ExtractOptions, extract, list_clips, source_key
@@ -174,22 +170,3 @@ def test_the_key_hangs_on_files_annotation_and_recipe(tmp_path: Path) -> None:
         source_key(Clip("c", "s", "n", tmp_path / "none", onset=1, offset=5), Recipe()),
     ]
     assert len({key, *others}) == 5
-
-
-@pytest.mark.slow
-def test_a_killed_extraction_keeps_finished_clips_and_resumes(sample: Path, tmp_path: Path) -> None:
-    path = tmp_path / "c.h5"
-    command = [sys.executable, "-m", "mecli", "extract", str(sample), "-o", str(path)]
-    command += ["--landmarks", "embedded", "-j", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while len(waiting_keys(path)) < 3:
-        assert time.monotonic() < deadline, "no clip was finished in two minutes"
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    kept = len(waiting_keys(path))
-    assert kept >= 3
-    summary = extract([str(sample)], path, ExtractOptions(landmarks="embedded"))
-    assert summary.unchanged >= kept
-    assert summary.clips == 59

@@ -114,7 +114,7 @@ def read_fold(run: Path, seed: int, number: int) -> FoldResult | None:
             leaked=leaked and Leaked(**{**leaked, "scores": _scores(leaked["scores"])}),
             **document,
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: damaged or not a fold's result; remove it and resume to train it anew"
         ) from error
