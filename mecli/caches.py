@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from mecli import files
 from mecli.errors import InputError, MissingDependency, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def expand_caches(named: Sequence[str | Path], stdin: TextIO | None = None) -> l
 
 def _expand(name: str, stdin: TextIO) -> Iterator[Path]:
     if name == "-":
-        lines = [line.strip() for line in stdin]
+        lines = [line.strip() for line in files.lines(stdin, "-")]
         if not any(lines):
             raise InputError("-: no path on stdin, expected one a line")
         for line in filter(None, lines):

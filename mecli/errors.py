@@ -43,7 +43,7 @@ class MecliError(Exception):
         """Return one line, however long and whatever a file would have it say to a terminal."""
         text = super().__str__()
         if len(text) > _LONGEST:
-            text = text[:_LONGEST] + "…"
+            text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
         if text.isprintable():
             return text
         return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

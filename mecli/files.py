@@ -7,7 +7,8 @@ import errno
 import json
 import os
 import secrets
-from typing import TYPE_CHECKING, Any
+import stat
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mecli.errors import InputError, NotWritten
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+LARGEST_TEXT = 64 << 20
+_LARGEST_JSON = 256 << 20
+_LONGEST_LINE = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_NAME = {errno.ENAMETOOLONG, errno.ELOOP}
@@ -84,11 +88,39 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_text(path: Path, most: int = LARGEST_TEXT, encoding: str = "utf-8-sig") -> str:
+    """Return the text in `path`; `InputError` if it is missing, no regular file or too large.
+
+    Text in another encoding raises `UnicodeDecodeError`: only the caller knows what it should be.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{path}: cannot be read: is not a regular file")
+        if status.st_size > most:
+            raise InputError(
+                f"{path}: is {status.st_size >> 20} MiB, expected at most {most >> 20} MiB of text"
+            )
+        return path.read_bytes().decode(encoding)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
 def read_json(path: Path) -> Any:
     """Return the JSON document in `path`; `InputError` if it is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(read_text(path, _LARGEST_JSON, "utf-8"))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from error
+
+
+def lines(stream: TextIO, name: str) -> Iterator[str]:
+    """Yield the lines of `stream`; `InputError` for one that never ends."""
+    while line := stream.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise InputError(f"{name}: has a line of more than {_LONGEST_LINE >> 20} MiB")
+        yield line

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mecli import registry
+from mecli import files, registry
 from mecli.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,11 +59,8 @@ def from_csv(path: Path, annotations: Iterable[Annotation]) -> LabelTable:
 
 def _read_table(path: Path) -> tuple[str, dict[str, str]]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = list(csv.reader(file))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such label table") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        table = list(csv.reader(io.StringIO(files.read_text(path), newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as a CSV label table: {error}") from error
     header = [cell.strip().casefold() for cell in table[0]] if table else []
     key = next((k for k in ("clip", "label") if k in header), None)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mecli import files
 from mecli.clips import person_of
 from mecli.errors import InputError
-from mecli.files import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -81,7 +81,7 @@ def write_predictions(path: Path, rows: Iterable[Prediction], classes: Sequence[
             )
         known = [getattr(row, name) for name in COLUMNS]
         writer.writerow([*known, *(repr(float(score)) for score in row.scores)])
-    write_text(path, text.getvalue())
+    files.write_text(path, text.getvalue())
 
 
 def read_predictions(source: str | Path, stdin: TextIO | None = None) -> PredictionTable:
@@ -94,12 +94,10 @@ def read_predictions(source: str | Path, stdin: TextIO | None = None) -> Predict
             raise InputError("-: nothing to read on standard input")
         return _parse("standard input", stdin)
     try:
-        with Path(source).open(newline="", encoding="utf-8-sig") as file:
-            return _parse(str(source), file)
-    except FileNotFoundError as error:
-        raise InputError(f"{source}: no such file") from error
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read: {error.strerror}") from error
+        text = files.read_text(Path(source))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}: cannot be read as CSV: {error}") from error
+    return _parse(str(source), io.StringIO(text, newline=""))
 
 
 def class_names(table: PredictionTable) -> tuple[str, ...]:
@@ -194,7 +192,7 @@ def _number(word: str) -> int | None:
 
 def _parse(source: str, file: TextIO) -> PredictionTable:
     try:
-        reader = csv.reader(file)
+        reader = csv.reader(files.lines(file, source))
         header = [cell.strip().removeprefix("\ufeff") for cell in next(reader, [])]
         columns = _columns(source, header)
         mark = columns.pop(MARK, None)

@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mecli import files
 from mecli.errors import InputError
 from mecli.interval_metrics import KINDS, Spot
 
@@ -62,13 +63,9 @@ def _text(source: str | Path, stdin: TextIO | None) -> tuple[str, str]:
             raise InputError("-: nothing to read on standard input")
         return "standard input", stdin.read()
     try:
-        return str(source), Path(source).read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InputError(f"{source}: no such file") from error
+        return str(source), files.read_text(Path(source))
     except UnicodeDecodeError as error:
         raise InputError(f"{source}: is no text, expected JSON or CSV of intervals") from error
-    except OSError as error:
-        raise InputError(f"{source}: cannot be read: {error.strerror}") from error
 
 
 def _rows(name: str, text: str) -> Iterator[tuple[str, Any]]:

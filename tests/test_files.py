@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+import io
+import os
+from pathlib import Path
 
 import pytest
 
 from mecli.errors import InputError, NotWritten
-from mecli.files import is_refusal, not_written, read_json, write_json, write_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from mecli.files import is_refusal, lines, not_written, read_json, read_text, write_json, write_text
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -41,6 +40,27 @@ def test_what_the_system_refuses_is_said_with_what_to_do(tmp_path: Path) -> None
     closed = OSError(errno.EROFS, "Read-only file system")
     assert "name another place" in str(not_written(closed, "c.h5"))
     assert [is_refusal(e) for e in (closed, OSError(errno.EIO, "I/O error"))] == [True, False]
+
+
+def test_what_is_no_text_of_any_size_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    with path.open("wb") as file:
+        file.truncate(100 << 30)
+    with pytest.raises(InputError, match=r"a\.csv: is 102400 MiB, expected at most 64 MiB of text"):
+        read_text(path)
+    with pytest.raises(InputError, match="expected at most 256 MiB"):
+        read_json(path)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(InputError, match="is not a regular file"):
+        read_text(tmp_path / "fifo")
+    with pytest.raises(InputError, match="cannot be read: Not a directory"):
+        read_text(path / "inside")
+
+
+def test_a_line_without_an_end_is_not_awaited() -> None:
+    assert list(lines(io.StringIO("a\nb"), "-")) == ["a\n", "b"]
+    with Path("/dev/zero").open() as zeros, pytest.raises(InputError, match="-: has a line of"):
+        next(lines(zeros, "-"))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\udcff"])

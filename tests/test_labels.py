@@ -89,7 +89,7 @@ def test_a_broken_csv_is_named(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_a_missing_or_binary_csv_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such label table"):
+    with pytest.raises(InputError, match="no such file"):
         apply_scheme(str(tmp_path / "none.csv"), [])
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(InputError, match="cannot be read as a CSV"):

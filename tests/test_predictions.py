@@ -130,7 +130,7 @@ def test_a_broken_table_says_where_and_why(text: str, message: str) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: no such file"):
         read_predictions(tmp_path / "none.csv")
-    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+    with pytest.raises(InputError, match="cannot be read: is not a regular file"):
         read_predictions(tmp_path)
     with pytest.raises(InputError, match="nothing to read on standard input"):
         read_predictions("-")

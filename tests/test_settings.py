@@ -118,7 +118,7 @@ def test_a_wrong_file_is_told_in_one_line(tmp_path: Path, text: str, code: int, 
 
 def test_a_file_that_is_not_there_or_no_object_is_bad_input(tmp_path: Path) -> None:
     result = run("train", "--options", str(tmp_path / "none.toml"))
-    assert (result.exit_code, "none.toml: No such file" in result.stderr) == (3, True)
+    assert (result.exit_code, "none.toml: no such file" in result.stderr) == (3, True)
     (tmp_path / "list.json").write_text("[1]")
     result = run("train", "--options", str(tmp_path / "list.json"))
     assert (result.exit_code, "not a JSON object of options" in result.stderr) == (3, True)

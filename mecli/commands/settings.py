@@ -108,10 +108,10 @@ def _read(path: Path) -> dict[str, Any]:
             raise InputError(f"{path}: not a JSON object of options")
         return document
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
+        return tomllib.loads(files.read_text(path, encoding="utf-8"))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not TOML: {error}") from error
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mecli import registry
+from mecli import files, registry
 from mecli.corpora import loose, manifest
 from mecli.corpora.frames import Disk, check_source, is_image, is_video
 from mecli.corpora.reading import Reader, Reading
@@ -87,7 +87,7 @@ def expand(sources: Sequence[str | Path], stdin: TextIO | None) -> Iterator[Path
         if str(source) != "-":
             yield Path(source)
             continue
-        lines = [line.strip() for line in (stdin or sys.stdin)]
+        lines = [line.strip() for line in files.lines(stdin or sys.stdin, "-")]
         if not any(lines):
             raise InputError("-: no path on stdin, expected one a line")
         yield from (Path(line) for line in lines if line)

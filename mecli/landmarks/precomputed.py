@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from functools import lru_cache
 from itertools import pairwise
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from mecli import files
 from mecli.errors import InputError, UsageError
 from mecli.interfaces import Face
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from mecli.clips import Clip
 
 _VALUES = 136
+_LARGEST_TEXT = 256 << 20
+_LARGEST_ARRAY = 1 << 30
 _SMALLEST_FACE_PX = 8
 _COLUMN = re.compile(r"([xy])_?(\d+)")
 
@@ -144,6 +148,8 @@ def _cached(path: Path, _mtime_ns: int, _size: int) -> NDArray[np.float32]:
 
 
 def _read_npy(path: Path) -> NDArray[np.float32]:
+    if path.stat().st_size > _LARGEST_ARRAY:
+        raise ValueError(f"larger than {_LARGEST_ARRAY >> 20} MiB")
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise ValueError("not an array of numbers")
@@ -155,8 +161,8 @@ def _read_npy(path: Path) -> NDArray[np.float32]:
 
 
 def _read_csv(path: Path) -> NDArray[np.float32]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        table = [[cell.strip() for cell in row] for row in csv.reader(file) if any(row)]
+    text = io.StringIO(files.read_text(path, _LARGEST_TEXT), newline="")
+    table = [[cell.strip() for cell in row] for row in csv.reader(text) if any(row)]
     columns: list[int] = list(range(_VALUES))
     if table and any(_COLUMN.fullmatch(cell.lower()) for cell in table[0]):
         header = [cell.lower() for cell in table.pop(0)]
@@ -201,7 +207,7 @@ def _check_frame_numbers(header: list[str], table: list[list[str]]) -> None:
 
 
 def _read_pts(path: Path) -> NDArray[np.float32]:
-    text = path.read_text(encoding="utf-8")
+    text = files.read_text(path)
     body = re.search(r"\{([^}]*)\}", text)
     values = [float(word) for word in (body[1] if body else "").split()]
     if len(values) != _VALUES:

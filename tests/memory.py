@@ -1,0 +1,119 @@
+"""Peak memory on what is long, many or huge: ``python -m tests.memory hour many sparse``."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from mecli.video import read_frames, write_video
+
+SAMPLE = Path(__file__).parent.parent / "sample_data"
+_OFTEN_S = 0.2
+
+
+def peak_mib(command: list[str], folder: Path) -> tuple[float, int, float, str]:
+    """Return peak memory in MiB of `command` and all its processes, exit code, seconds, stderr."""
+    start, peak = time.perf_counter(), 0
+    with (folder / "words").open("w+") as words:
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=words, start_new_session=True
+        )
+        while process.poll() is None:
+            peak = max(peak, _used_kib(process.pid))
+            time.sleep(_OFTEN_S)
+        words.seek(0)
+        return peak / 1024, process.returncode, time.perf_counter() - start, words.read()
+
+
+def _used_kib(session: int) -> int:
+    """Return what the processes of a session use, memory that several share counted once."""
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[3]) != session:
+                continue
+            rollup = (stat.parent / "smaps_rollup").read_text()
+        except (OSError, IndexError):
+            continue
+        total += sum(int(row.split()[1]) for row in rollup.splitlines() if row.startswith("Pss:"))
+    return total
+
+
+def hour(folder: Path) -> list[list[str]]:
+    """Make a video of one hour at 25 fps; its clip is the second before the end."""
+    frames = [f.image for f in read_frames(SAMPLE / "clips" / "s01_01.mp4")]
+    rounds = itertools.islice(itertools.cycle([*frames, *frames[::-1]]), 90_000)
+    write_video(folder / "hour.mp4", rounds, 25.0)
+    (folder / "hour.csv").write_text("path,onset,offset\nhour.mp4,89950,89975\n")
+    out = ["-o", str(folder / "c.h5"), "--landmarks", "embedded", "--timeout", "3600"]
+    return [
+        ["extract", str(folder / "hour.csv"), *out],
+        ["extract", str(folder / "hour.mp4"), *out],
+    ]
+
+
+def many(folder: Path) -> list[list[str]]:
+    """Make ten thousand clips of two pictures each, none of which shows a face."""
+    import cv2
+
+    picture = cv2.imencode(".png", np.full((32, 32, 3), 90, np.uint8))[1].tobytes()
+    for k in range(10_000):
+        clip = folder / "corpus" / "class" / f"s{k // 100:03}" / f"c{k:05}"
+        clip.mkdir(parents=True)
+        for name in ("1.png", "2.png"):
+            (clip / name).write_bytes(picture)
+    corpus = str(folder / "corpus")
+    out = ["-o", str(folder / "c.h5"), "--landmarks", "embedded"]
+    return [["check", corpus], ["extract", corpus, *out], ["info", str(folder / "c.h5")]]
+
+
+def sparse(folder: Path) -> list[list[str]]:
+    """Make files of 100 GB with nothing in them, each of another kind."""
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    names = ("a.mp4", "b.avi", "c.mkv")
+    beside = ("d.csv", "e.xlsx", "f.h5", "g.safetensors", "h.json")
+    for path in [*(corpus / n for n in names), *(folder / n for n in beside)]:
+        with path.open("wb") as file:
+            file.truncate(100 * 10**9)
+    out = ["-o", str(folder / "c.h5"), "--landmarks", "embedded"]
+    return [
+        ["extract", str(corpus), *out],
+        ["extract", str(folder / "d.csv"), *out],
+        ["check", str(folder / "e.xlsx"), "--corpus", "casme2"],
+        ["info", str(folder / "f.h5")],
+        ["models", "show", str(folder / "g.safetensors")],
+        ["evaluate", str(folder / "d.csv")],
+        ["train", "--options", str(folder / "h.json")],
+    ]
+
+
+def main() -> int:
+    """Print peak, exit code and time of each command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.memory", description=__doc__)
+    parser.add_argument("what", choices=[f.__name__ for f in (hour, many, sparse)], nargs="+")
+    for what in parser.parse_args().what:
+        with tempfile.TemporaryDirectory(prefix="mecli-memory-") as name:
+            for words in globals()[what](Path(name)):
+                command = [sys.executable, "-m", "mecli", *words]
+                peak, code, seconds, said = peak_mib(command, Path(name))
+                told = " ".join(words).replace(name + "/", "")
+                sys.stdout.write(
+                    f"{what}: mecli {told}: {peak:.0f} MiB, exit {code}, {seconds:.0f} s"
+                )
+                sys.stdout.write(
+                    f"; {(said.splitlines() or [''])[-1].replace(name + '/', '')[:150]}\n"
+                )
+                sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
