@@ -74,6 +74,10 @@ class Motion:
     width nearer."""
     seen: NDArray[np.bool_]
     """(T,) whether a face was there to be measured; nothing moves where it was not."""
+    face_px: float
+    """From ear to ear where the face was first seen, pixels of the video."""
+    faces: int
+    """How many faces there were then."""
     step: int
     """Every how manieth frame of the video was looked at."""
     frame_count: int
@@ -109,9 +113,13 @@ def measure(
     seen: list[bool] = []
     here = np.zeros(_COLUMNS, np.float32)
     known: NDArray[np.float32] | None = None
+    face_px, there_are = 0.0, 0
     for first, grays in _stretches(looked_at(), length):
         faces = landmarker.find(first.image[None], clip, [first.position])[0]
+        begun = known is not None
         known, found = _followed(known, faces, face)
+        if known is not None and not begun:
+            face_px, there_are = float(np.hypot(*(known[16] - known[0]))), len(faces)
         moved, there = _moved(grays, found)
         fresh = slice(1 if parts else 0, None)
         parts.append((here + moved)[fresh])
@@ -126,7 +134,8 @@ def measure(
         raise InputError(f"{clip.location}: clip {clip.clip_id}: no {which} found in any of it")
     moved, regions = np.concatenate(parts), 2 * len(REGIONS)
     displacement = moved[:, :regions].reshape(len(moved), -1, 2)
-    return Motion(displacement, moved[:, regions:], np.array(seen), step, last + 1)
+    head, where = moved[:, regions:], np.array(seen)
+    return Motion(displacement, head, where, face_px, there_are, step, last + 1)
 
 
 def _stretches(frames: Iterator[Frame], length: int) -> Iterator[tuple[Frame, list[Gray]]]:

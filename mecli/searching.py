@@ -9,7 +9,7 @@ from mecli import spotting
 from mecli.motion import LIDS, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class Search:
     step: int
     frame_count: int
     fps: float
+    quality: Mapping[str, float]
+    """Reasons to doubt it, as `mecli.doubts.doubts` takes them."""
 
 
 def search(
@@ -65,4 +67,9 @@ def search(
         for found in spotting.spot(motion.displacement, rate, LIDS, threshold)
     )
     curve = spotting.curve_of(motion.displacement, rate, LIDS)
-    return Search(intervals, curve, motion.seen, step, motion.frame_count, fps)
+    quality = {
+        "face_px": motion.face_px,
+        "faces": float(motion.faces),
+        "lost": 1 - float(motion.seen.mean()),
+    }
+    return Search(intervals, curve, motion.seen, step, motion.frame_count, fps, quality)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import tempfile
+import threading
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from mecli import spotting, workers
+from mecli import files, spotting, workers
 from mecli.corpora.recordings import recordings
 from mecli.corpora.sources import expand, read_sources
-from mecli.doubts import check_rate
+from mecli.doubts import check_rate, doubts
 from mecli.errors import InputError, UsageError
 from mecli.landmarks.choose import choose, resolve
-from mecli.report.spots import Spotted
+from mecli.report.elan import elan
+from mecli.report.spots import Spotted, spots_tiers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mecli.clips import Clip
 
     Progress = Callable[[int, int, str], None]
 
 _MEMORY = 6 << 30
+_LISTEN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +37,12 @@ class SpotOptions:
     threshold: float = spotting.THRESHOLD
     """Least score of an interval that is told."""
     fps: float | None = None
+    face: int | None = None
+    """Which one, counted from 1, the largest first; None is the largest, with a doubt."""
     jobs: int | None = None
     timeout_s: float = 7200.0
+    eaf: Path | None = None
+    """A folder for an ELAN document on each video."""
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -41,6 +50,8 @@ class SpotOptions:
             raise UsageError(f"--threshold is {self.threshold}, expected more than 0")
         if self.fps is not None and not 0 < self.fps < float("inf"):
             raise UsageError(f"--fps is {self.fps}, expected a positive number")
+        if self.face is not None and self.face < 1:
+            raise UsageError(f"--face is {self.face}, expected 1 (the largest) or more")
         workers.check_limits(self.jobs, self.timeout_s)
 
 
@@ -48,6 +59,8 @@ class SpotOptions:
 class _Task:
     clip: Clip
     options: SpotOptions
+    note: Path | None = None
+    """Grows by a byte with each hundredth of the video that is done."""
 
 
 def spot(
@@ -60,13 +73,44 @@ def spot(
     """Yield what was found in the videos of `sources`, in their order, each as soon as it can be.
 
     Whole videos are searched, whatever interval an annotation names, and each once. A video
-    that fails has its reason in `Spotted.error`; the others go on. Raises `InputError` if the
-    only source is unusable.
+    that fails has its reason in `Spotted.error`; the others go on. `progress` is told how many
+    hundredths of all videos are done. Raises `InputError` if the only source is unusable or
+    an ELAN document is there already.
     """
     options = options or SpotOptions()
     options = replace(options, landmarks=resolve(options.landmarks))
     found = list(_videos(sources, options.corpus, stdin))
-    return _in_order(found, options, progress or (lambda *_: None))
+    documents = _documents(found, options)
+    return _told(found, documents, options, progress or (lambda *_: None))
+
+
+def _documents(found: Sequence[Clip | Spotted], options: SpotOptions) -> dict[int, Path]:
+    """Return the ELAN document of each video by its place; none may be there already."""
+    outs: dict[int, Path] = {}
+    for place, clip in enumerate(found):
+        if options.eaf is None or isinstance(clip, Spotted):
+            continue
+        path = options.eaf / f"{clip.clip_id.replace('/', '-')}.eaf"
+        # Two folders of one name hold videos of one id.
+        outs[place] = path.with_stem(f"{path.stem}-{place}") if path in outs.values() else path
+        if outs[place].exists() and not options.force:
+            raise InputError(f"{outs[place]}: exists; name another folder, or use --force")
+    return outs
+
+
+def _told(
+    found: Sequence[Clip | Spotted],
+    documents: Mapping[int, Path],
+    options: SpotOptions,
+    progress: Progress,
+) -> Iterator[Spotted]:
+    """Yield what was found in each video, its ELAN document written."""
+    for place, video in enumerate(_in_order(found, options, progress)):
+        clip = found[place]
+        if place in documents and not video.error and not isinstance(clip, Spotted):
+            media = clip.frames if isinstance(clip.frames, Path) else None
+            files.write_text(documents[place], elan(media, spots_tiers(video)))
+        yield video
 
 
 def _videos(
@@ -96,17 +140,43 @@ def _in_order(
     tasks = {k: _Task(c, options) for k, c in enumerate(found) if not isinstance(c, Spotted)}
     places, waiting = list(tasks), 0
     jobs = workers.cores() if options.jobs is None else options.jobs
-    outcomes = workers.run(
-        search, list(tasks.values()), jobs, options.timeout_s, _MEMORY, "mecli.motion"
-    )
-    for done, outcome in enumerate(outcomes, start=1):
-        clip = tasks[places[outcome.index]].clip
-        ready[places[outcome.index]] = _result(clip, outcome)
-        progress(done, len(tasks), clip.clip_id)
-        while waiting in ready:
-            yield ready.pop(waiting)
-            waiting += 1
+    with _Heard(list(tasks.values()), progress) as noted:
+        outcomes = workers.run(search, noted, jobs, options.timeout_s, _MEMORY, "mecli.motion")
+        for outcome in outcomes:
+            place = places[outcome.index]
+            ready[place] = _result(tasks[place].clip, outcome)
+            while waiting in ready:
+                yield ready.pop(waiting)
+                waiting += 1
     yield from (said for _, said in sorted(ready.items()))
+
+
+class _Heard:
+    """Tells how far the workers are, who write it into a file for each video."""
+
+    def __init__(self, tasks: Sequence[_Task], progress: Progress) -> None:
+        self._tasks, self._progress = tasks, progress
+        self._folder = tempfile.TemporaryDirectory(prefix="mecli-spot-")
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def __enter__(self) -> list[_Task]:
+        self._thread.start()
+        folder = Path(self._folder.name)
+        return [replace(task, note=folder / str(k)) for k, task in enumerate(self._tasks)]
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._folder.cleanup()
+
+    def _listen(self) -> None:
+        while not self._over.wait(_LISTEN_S):
+            notes = sorted(Path(self._folder.name).iterdir(), key=lambda p: p.stat().st_mtime)
+            if notes:
+                done = sum(min(note.stat().st_size, 100) for note in notes)
+                latest = self._tasks[int(notes[-1].name)].clip.clip_id
+                self._progress(done, 100 * len(self._tasks), latest)
 
 
 def _result(clip: Clip, outcome: workers.Outcome[Spotted]) -> Spotted:
@@ -127,11 +197,27 @@ def search(task: _Task) -> Spotted:
     clip, options = task.clip, task.options
     if clip.holds_flow or not clip.frames:
         raise InputError(f"clip {clip.clip_id}: no frames of a face on disk, nothing to search")
-    fps = options.fps or clip.fps or probe(clip.pixels).fps
+    info = probe(clip.pixels)
+    fps = options.fps or clip.fps or info.fps
     if fps is None:
         raise InputError(f"{clip.location}: says no frame rate: name it with --fps")
     check_rate(f"{clip.location}: clip {clip.clip_id}", fps, force=options.force)
-    found = search_video(clip, fps, choose(options.landmarks), threshold=options.threshold)
+
+    def noted(frames: int) -> None:
+        if task.note is not None and info.frame_count:
+            task.note.write_bytes(bytes(100 * frames // info.frame_count))
+
+    found = search_video(
+        clip,
+        fps,
+        choose(options.landmarks),
+        face=(options.face or 1) - 1,
+        threshold=options.threshold,
+        progress=noted,
+    )
+    quality = dict(found.quality)
+    if info.bit_rate and info.fps:
+        quality["bits_per_pixel"] = info.bit_rate / (info.fps * info.width * info.height)
     return Spotted(
         clip=clip.clip_id,
         source=clip.location,
@@ -140,4 +226,5 @@ def search(task: _Task) -> Spotted:
         seen=float(found.seen.mean()),
         intervals=found.intervals,
         regions=tuple(REGIONS),
+        unsure=doubts(quality, fps, {}, chosen=options.face is not None),
     )

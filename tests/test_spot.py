@@ -3,7 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,15 @@ from typer.testing import CliRunner
 
 from mecli import cli
 from mecli.clips import Clip, Held
+from mecli.doubts import Doubt
 from mecli.errors import InputError, UsageError
 from mecli.interval_metrics import Spot, tally
 from mecli.landmarks.choose import choose
 from mecli.motion import REGIONS, measure
-from mecli.report.spots import Spotted, spots_text
+from mecli.report.elan import Span
+from mecli.report.spots import Spotted, spots_csv, spots_text, spots_tiers
 from mecli.spot import SpotOptions, spot
+from mecli.spotting import Interval
 from mecli.video import read_frames, write_video
 
 if TYPE_CHECKING:
@@ -62,12 +66,14 @@ def test_every_video_is_answered_in_its_order_whatever_is_wrong_with_one(
     broken.write_bytes(b"no video")
     chosen = ["spot", "-", "--landmarks", "embedded", "-j", "0"]
     listed = f"{broken}\n{still}\n/nowhere.mp4\n"
-    result = CliRunner().invoke(cli.app, [*chosen, "--json"], input=listed)
+    noted = ["--json", "--eaf", str(tmp_path / "eaf")]
+    result = CliRunner().invoke(cli.app, [*chosen, *noted], input=listed)
     assert result.exit_code == 3
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line["source"] for line in lines] == [str(broken), "/nowhere.mp4"]
     assert "cannot be opened as video" in lines[0]["error"]
     assert "2 failures; the other clips went on" in result.stderr
+    assert len(list((tmp_path / "eaf").iterdir())) == 1
     table = CliRunner().invoke(cli.app, [*chosen, "--csv", "-"], input=listed)
     rows = list(csv.DictReader(io.StringIO(table.stdout)))
     assert [row["source"] for row in rows] == [str(broken), "/nowhere.mp4"]
@@ -79,7 +85,10 @@ def test_a_video_nobody_moves_in_gives_no_interval(still: Path, tmp_path: Path) 
     chosen = ["spot", str(still), "--landmarks", "embedded", "-j", "0", "--csv", str(out)]
     result = CliRunner().invoke(cli.app, chosen)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == "0 intervals in 1 video, 0.0 min; frames count from 0\n"
+    said = result.stdout.splitlines()
+    assert said[0] == "0 intervals in 1 video, 0.0 min; frames count from 0"
+    # At 30 frames a second a short movement may be missed.
+    assert [line.split(": ")[1] for line in said[1:]] == ["low-frame-rate"]
     assert out.read_text().count("\n") == 1
     again = CliRunner().invoke(cli.app, chosen)
     assert again.exit_code == 3
@@ -108,8 +117,6 @@ def test_a_face_that_leaves_moves_nothing_while_it_is_away(sample: Path) -> None
     motion = measure(clip, 4.0, choose("embedded"))
     assert motion.seen.tolist() == [True] * 10 + [False] * 20
     assert np.ptp(motion.displacement[10:], axis=0).max() == 0
-    partly = Spotted("c", "c.mp4", fps=30.0, frames=30, seen=0.25)
-    assert "c: no face in 75% of it" in spots_text([partly])
 
 
 def test_what_cannot_be_searched_says_why(sample: Path, still: Path) -> None:
@@ -122,8 +129,58 @@ def test_what_cannot_be_searched_says_why(sample: Path, still: Path) -> None:
         SpotOptions(threshold=0)
     with pytest.raises(UsageError, match="--fps is -1"):
         SpotOptions(fps=-1)
+    with pytest.raises(UsageError, match="--face is 0"):
+        SpotOptions(face=0)
     (slow,) = spot([str(still)], SpotOptions(fps=10.0, jobs=0))
     assert "10 frames/s cannot show" in slow.error
     with pytest.raises(InputError, match="nowhere"):
         list(spot(["/nowhere.mp4"], OPTIONS))
     assert spots_text([slow]) == "no video could be searched\n"
+
+
+def found_in(clip: str, fps: float, *intervals: Interval, **more: Any) -> Spotted:
+    return Spotted(
+        clip, f"{clip}.mp4", fps=fps, frames=100, intervals=intervals, regions=("chin",), **more
+    )
+
+
+def test_tables_tiers_and_lines_tell_of_the_same_intervals() -> None:
+    doubt = Doubt("small-face", "80 px")
+    micro, macro = Interval(10, 14, 19, "micro", 4.5, 0), Interval(30, 50, 79, "macro", 9.0, 0)
+    video = found_in("a/b/c", 50.0, micro, macro, unsure=(doubt,))
+    assert [(line["kind"], line["onset_s"], line["unsure"]) for line in video.as_json()] == [
+        ("micro", 0.2, ["small-face"]),
+        ("macro", 0.6, ["small-face"]),
+    ]
+    assert spots_tiers(video) == {
+        "micro-expression": [Span(0.2, 0.4, "chin 4.50")],
+        "apex": [Span(0.28, 0.3, "apex"), Span(1.0, 1.02, "apex")],
+        "macro-expression": [Span(0.6, 1.6, "chin 9.00")],
+    }
+    assert "a/b/c: small-face: 80 px" in spots_text([video])
+    rows = list(csv.DictReader(io.StringIO(spots_csv([video]))))
+    assert [row["unsure"] for row in rows] == ["small-face"] * 2
+
+
+def test_an_elan_document_is_not_replaced_unasked(still: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again" / still.parent.name / still.name
+    again.parent.mkdir(parents=True)
+    again.write_bytes(still.read_bytes())
+    options = replace(OPTIONS, eaf=tmp_path / "eaf")
+    list(spot([str(still), str(again)], options))
+    names = sorted(path.name for path in (tmp_path / "eaf").iterdir())
+    assert names[0].endswith("-still-1.eaf")
+    assert names[1].endswith("-still.eaf")
+    with pytest.raises(InputError, match="exists; name another folder, or use --force"):
+        spot([str(still)], options)
+
+
+def test_progress_within_a_video_is_told_while_workers_search_it(sample: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+    video = str(sample / "clips" / "long01.mp4")
+    options = replace(OPTIONS, jobs=1)
+    (searched,) = spot([video], options, progress=lambda *said: told.append(said))
+    assert not searched.error
+    done = [parts for parts, _, _ in told]
+    assert any(0 < parts < 100 for parts in done)
+    assert all(said[1:] == (100, searched.clip) for said in told)

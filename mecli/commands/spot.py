@@ -35,10 +35,17 @@ def spot(
     fps: Annotated[
         float | None, typer.Option(help="Frames per second, whatever the videos say.")
     ] = None,
+    face: Annotated[
+        int | None, typer.Option(help="Which face, largest first, where there are several.")
+    ] = None,
     jobs: Jobs = None,
     timeout_s: Timeout = 7200.0,
     csv: Annotated[
         Path | None, typer.Option(help="Also write the intervals as CSV; - is stdout, alone.")
+    ] = None,
+    eaf: Annotated[
+        Path | None,
+        typer.Option(help="Also write an ELAN document on each video into this folder."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Search videos below 25 frames/s; replace files.")
@@ -61,8 +68,10 @@ def spot(
         landmarks=landmarks,
         threshold=threshold,
         fps=fps,
+        face=face,
         jobs=jobs,
         timeout_s=timeout_s,
+        eaf=eaf,
         force=force,
     )
     if csv is not None and str(csv) == "-" and json:

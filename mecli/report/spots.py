@@ -7,12 +7,14 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mecli.report.elan import Span
 from mecli.report.tables import Table, count, render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
+    from mecli.doubts import Doubt
     from mecli.spotting import Interval
 
 MOMENTS = ("onset", "apex", "offset")
@@ -31,6 +33,8 @@ class Spotted:
     """Share of the video that shows a face."""
     intervals: tuple[Interval, ...] = ()
     regions: tuple[str, ...] = ()
+    unsure: tuple[Doubt, ...] = ()
+    """Why not to believe what was found, or that there was nothing."""
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return one JSON object an interval; an error is one too."""
@@ -46,6 +50,7 @@ class Spotted:
                 "fps": round(self.fps, 4),
                 "score": found.score,
                 "region": self.regions[found.region],
+                "unsure": [doubt.reason for doubt in self.unsure],
             }
             for found in self.intervals
         ]
@@ -73,20 +78,42 @@ def spots_text(videos: Sequence[Spotted], stream: TextIO | None = None) -> str:
     minutes = sum(video.frames / video.fps for video in good) / 60
     found = f"{count(len(rows), 'interval')} in {count(len(good), 'video')}, {minutes:.1f} min"
     header = ["clip", "kind", *MOMENTS, "from s", "to s", "score", "most moved"]
-    notes = [
-        f"{video.clip}: no face in {1 - video.seen:.0%} of it" for video in good if video.seen < 1
-    ]
+    notes = [f"{v.clip}: {doubt.reason}: {doubt.detail}" for v in good for doubt in v.unsure]
     tables = [Table(header, rows, left=2)] if rows else []
     return render([*tables, "\n".join([f"{found}; frames count from 0", *notes])], stream)
+
+
+def spots_tiers(video: Spotted) -> dict[str, list[Span]]:
+    """Return the intervals of `video` as tiers of an ELAN document: by kind, and the apexes."""
+    tiers: dict[str, list[Span]] = {}
+    for found in video.intervals:
+        start, end = found.onset / video.fps, (found.offset + 1) / video.fps
+        said = f"{video.regions[found.region]} {found.score:.2f}"
+        tiers.setdefault(f"{found.kind}-expression", []).append(Span(start, end, said))
+        apex = Span(found.apex / video.fps, (found.apex + 1) / video.fps, "apex")
+        tiers.setdefault("apex", []).append(apex)
+    return tiers
 
 
 def spots_csv(videos: Sequence[Spotted]) -> str:
     """Return all intervals as CSV, one row each; a video that failed has a row with its error."""
     text = io.StringIO()
     seconds = [f"{name}_s" for name in MOMENTS]
-    names = ["clip", "source", "kind", *MOMENTS, *seconds, "fps", "score", "region", "error"]
+    names = [
+        "clip",
+        "source",
+        "kind",
+        *MOMENTS,
+        *seconds,
+        "fps",
+        "score",
+        "region",
+        "unsure",
+        "error",
+    ]
     table = csv.DictWriter(text, names, restval="", lineterminator="\n")
     table.writeheader()
     for video in videos:
-        table.writerows(video.as_json())
+        for line in video.as_json():
+            table.writerow({**line, "unsure": " ".join(line.get("unsure", ()))})
     return text.getvalue()
