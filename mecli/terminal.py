@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 import time
@@ -44,7 +45,11 @@ def progress(title: str) -> Iterator[Report]:
         Left(compact=True),
         TextColumn("{task.fields[message]}", markup=False),
     )
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    # Parts may take minutes: time left is told from all of them, not from the last half minute.
+    bar = Progress(
+        *columns, console=Console(stderr=True), transient=True, get_time=time.monotonic,
+        speed_estimate_period=math.inf,
+    )  # fmt: skip
     job = bar.add_task(title, total=None, message="")
     start = time.monotonic()
 

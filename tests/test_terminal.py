@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +46,18 @@ def test_a_long_job_shows_what_is_done_and_the_latest_part(
     assert "extract" in screen.getvalue()
     assert "2/2" in screen.getvalue()
     assert "clip [b]" in screen.getvalue()
+
+
+def test_time_left_is_told_however_long_a_part_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = watch(monkeypatch)
+    clock = itertools.repeat(0.0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with terminal.progress("train") as report:
+        for done in range(3):
+            clock = itertools.repeat(600.0 * (done + 1))
+            report(done, 5, f"fold {done}")
+    assert "2/5" in screen.getvalue()
+    assert "30:00" in screen.getvalue()
 
 
 def test_nothing_is_drawn_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
