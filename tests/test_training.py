@@ -18,7 +18,7 @@ from mecli.training.fit import batches, build, clip_weights, fit, score_rows
 from mecli.training.losses import batch_loss, targets, unit_weights
 from mecli.training.optimiser import Adam, FlatWeights
 from mecli.training.stacked import fit_folds
-from mecli.training.units import Batch, Epoch, Table, Units
+from mecli.training.units import Batch, Epoch, Table, Units, fits_gpu
 from tests.moving_records import records
 
 if TYPE_CHECKING:
@@ -298,6 +298,12 @@ def test_large_arrays_lie_in_files_and_no_folder_for_them_is_an_error(tmp_path: 
     assert away.zeros((5, 5), like).shape == (5, 5)
     with pytest.raises(NotWritten, match=r"away: cannot be written"):
         away.zeros((6, 5), like)
+
+
+def test_features_that_would_fill_a_gpu_stay_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (404, 1000))
+    assert fits_gpu(torch.zeros(25))
+    assert not fits_gpu(torch.zeros(26))
 
 
 def test_a_loss_that_leaves_the_numbers_is_an_error() -> None:

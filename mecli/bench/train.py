@@ -160,7 +160,8 @@ def _scale(
         folder.write_features(run, clips, features)
         job = replace(job_of(run, name, base.options, persons, labels), epochs=1)
         tasks = tasks_of(persons)
-        for folds in (jobs, 2 * jobs) if clips == SIZES[0] else (jobs,):
+        times = (1, 2, 4, 8) if clips == SIZES[0] else (1,)
+        for folds in sorted({min(n * jobs, len(tasks)) for n in times}):
             bench = Bench(job, tasks, base.options, base.features)
             timed = together(bench.train(tasks[:folds], jobs))
             rows.append(
