@@ -117,6 +117,8 @@ class TestFigures:
         figures = json.loads(done.stdout)
         model = figures["models"]["ststnet"]
         assert model["folds_timed"] == 2
+        least = model["textbook_one_thread_core_s"] / model["loso_core_s"]
+        assert model["times_less_work_than_one_thread"] == pytest.approx(least, rel=0.1, abs=0.05)
         assert model["peak_total_mib"] > model["peak_worker_mib"] > 10
         assert model["textbook_steps_timed"]["apex"] >= 1
         ratio = model["textbook_loso_s"] / model["loso_s"]
@@ -125,6 +127,7 @@ class TestFigures:
         text = training_text({**figures, "gpu": {"roofline": 0.5}})
         assert "ststnet" in text
         assert "LOSO of 12 clips in 4 folds, 1 workers" in text
+        assert "than one thread" in text
         assert "core ms per clip and fold" in text
         assert "roofline  0.5" in text
 

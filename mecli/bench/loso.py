@@ -129,8 +129,10 @@ class Bench:
         rest = max(stats.total_tt - sum(found.values()), 0.0)
         return shares({**found, "forward": rest})
 
-    def textbook(self, seconds: float) -> tuple[Timed, dict[str, int]]:
+    def textbook(self, seconds: float, threads: int) -> tuple[Timed, dict[str, int]]:
         """Return the time of one fold by the textbook, and the steps it is taken from."""
+        import torch
+
         from mecli.bench.textbook import loops
 
         model = registry.load("model", self.job.model)
@@ -141,10 +143,13 @@ class Bench:
         counts = {}
         clips, classes = self.features[train], labels[train]
         wall = core = 0.0
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
         for loop in loops(self.job.model, self.options, recipes, clips, classes):
             step = loop.time_step(seconds)
             counts[loop.name] = step.count
             wall, core = wall + step.wall_s * loop.steps, core + step.core_s * loop.steps
+        torch.set_num_threads(before)
         return Timed(wall, core), counts
 
 

@@ -182,7 +182,7 @@ def bench_train(
 ) -> None:
     """Time leave-one-subject-out at the size of MEGC 2019 against a textbook PyTorch loop.
 
-    Clips are made up; no file is needed. Takes 2 to 4 minutes on 2 cores, and measures
+    Clips are made up; no file is needed. Takes 3 to 5 minutes on 2 cores, and measures
     right only on a machine that does nothing else.
 
     Example: mecli bench train --models ststnet --json

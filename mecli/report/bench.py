@@ -12,23 +12,18 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
+_HEAD = [
+    "bench train", "LOSO", "textbook", "faster", "less work", "than one thread", "MiB a worker",
+    "MiB in all",
+]  # fmt: skip
+
+
 def training_text(figures: Mapping[str, Any], stream: TextIO | None = None) -> str:
     """Return one row per model, where its time goes, and growth and GPU if they were measured."""
     blocks: list[str | Table] = [
         f"LOSO of {figures['clips']} clips in {figures['folds']} folds, {figures['jobs']} workers; "
         f"textbook loop with {figures['textbook_threads']} threads (both extrapolated)",
-        Table(
-            [
-                "bench train",
-                "LOSO",
-                "textbook",
-                "faster",
-                "less work",
-                "MiB a worker",
-                "MiB in all",
-            ],
-            [_row(name, model) for name, model in figures["models"].items()],
-        ),
+        Table(_HEAD, [_row(name, model) for name, model in figures["models"].items()]),
         Table(
             ["model", "where the time goes"],
             [[name, stages_text(m["stage_shares"])] for name, m in figures["models"].items()],
@@ -52,6 +47,7 @@ def _row(name: str, model: Mapping[str, Any]) -> list[str]:
         _duration(model["textbook_loso_s"]),
         f"{model['times_faster']:.1f}×",
         f"{model['times_less_work']:.1f}×",
+        f"{model['times_less_work_than_one_thread']:.1f}×",
         str(model["peak_worker_mib"]),
         str(model["peak_total_mib"]),
     ]
