@@ -7,8 +7,7 @@ votes with its full weight, what skin over bone does, and it may only move as a 
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 _DEPTH = (0.155, -0.816, -0.175, -0.522, 0.067, -0.179, 0.112)
 _NOSE_Y, _NOSE_WIDTH, _NOSE_HEIGHT = 0.18, 0.012, 0.06
 
-_PARAMETERS = 14
 # What no rigid head of that depth does (shear, second degree) is believed if many cells say it.
 _RIDGE = np.array([0.0] * 4 + [0.5] * 2 + [20.0] * 8)
 _ITERATIONS = 6
@@ -55,22 +53,31 @@ def remove_rigid_motion(
             f"flow has shape {flow.shape} and landmarks {points.shape}, expected (T, H, W, 2) "
             "and (68, 2)"
         )
-    height, width = flow.shape[1:3]
-    fields = _fields(height, width)
-    votes = _votes(points, height, width)
-    observed = flow.reshape(len(flow), -1).astype(np.float64)
-    square = np.zeros((len(flow), height * width))
-    believed = np.ones_like(square)
+    places = _places(*flow.shape[1:3])
+    left, turned = without_rigid_motion(flow.reshape(len(flow), -1, 2), places, points)
+    return left.reshape(flow.shape), turned
+
+
+def without_rigid_motion(
+    shifts: NDArray[Any], places: Floats, landmarks: Floats
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the `shifts` (T, V, 2) of `places` (V, 2) less the head's; see `remove_rigid_motion`.
+
+    All in pixels of the 240×280 face.
+    """
+    fields, votes = _fields(places), _votes(landmarks, places)
+    observed = shifts.reshape(len(shifts), -1).astype(np.float64)
+    believed = np.ones(shifts.shape[:2])
     for _ in range(_ITERATIONS):
         weights = np.repeat(votes * believed, 2, axis=1)
         solution = np.stack(
             [_solve(fields, w, seen) for w, seen in zip(weights, observed, strict=True)]
         )
         left = observed - solution @ fields.T
-        square = (left.reshape(*square.shape, 2) ** 2).sum(axis=-1)
+        square = (left.reshape(shifts.shape) ** 2).sum(axis=-1)
         usual = np.median(square[:, votes == 1.0], axis=1, keepdims=True)
         believed = (1.0 + square / np.maximum(4.0 * usual, _FLOOR_PX**2)) ** -2
-    return left.reshape(flow.shape).astype(np.float32), solution[:, 4:6].astype(np.float32)
+    return left.reshape(shifts.shape).astype(np.float32), solution[:, 4:6].astype(np.float32)
 
 
 def _solve(fields: Floats, weights: Floats, observed: Floats) -> Floats:
@@ -79,20 +86,19 @@ def _solve(fields: Floats, weights: Floats, observed: Floats) -> Floats:
     return np.asarray(solution, dtype=np.float64)
 
 
-@lru_cache(maxsize=4)
-def _places(height: int, width: int) -> tuple[Floats, Floats]:
-    """Return x and y (cells,) px of the 240×280 face at the middle of each cell."""
+def _places(height: int, width: int) -> Floats:
+    """Return x and y (cells, 2) px of the 240×280 face at the middle of each cell."""
     high, wide = FACE_SIZE[0] / height, FACE_SIZE[1] / width
     y, x = np.mgrid[:height, :width]
-    return (x * wide + (wide - 1) / 2).ravel(), (y * high + (high - 1) / 2).ravel()
+    return np.column_stack(
+        [(x * wide + (wide - 1) / 2).ravel(), (y * high + (high - 1) / 2).ravel()]
+    )
 
 
-@lru_cache(maxsize=4)
-def _fields(height: int, width: int) -> Floats:
-    """Return the flow (cells · 2, 14) of each parameter: six of a rigid head, eight others."""
-    across, down = _places(height, width)
-    x = (across - (FACE_SIZE[1] - 1) / 2) / (FACE_SIZE[1] / 2)
-    y = (down - (FACE_SIZE[0] - 1) / 2) / (FACE_SIZE[1] / 2)
+def _fields(places: Floats) -> Floats:
+    """Return the shift (V · 2, 14) of each parameter: six of a rigid head, eight others."""
+    middle = (np.array(FACE_SIZE[::-1]) - 1) / 2
+    x, y = ((places - middle) / (FACE_SIZE[1] / 2)).T
     z, one, none = _depth(x, y), np.ones_like(x), np.zeros_like(x)
     rigid = [(one, none), (none, one), (x, y), (-y, x), (z, none), (none, z)]
     shear = [(x, -y), (y, x)]
@@ -107,9 +113,9 @@ def _depth(x: Floats, y: Floats) -> Floats:
     return np.asarray(depth - depth.mean())
 
 
-def _votes(points: Floats, height: int, width: int) -> Floats:
-    """Return how much each cell (cells,) says about the head, 1 in the middle of the face."""
-    x, y = _places(height, width)
+def _votes(points: Floats, places: Floats) -> Floats:
+    """Return how much each place (V,) says about the head, 1 in the middle of the face."""
+    x, y = places.T
     nose = float(points[31:36, 1].mean())
     left, right = min(points[0, 0], 30.0) + 2, max(points[16, 0], FACE_SIZE[1] - 30.0) - 2
     votes = np.full(len(x), _SKIN)

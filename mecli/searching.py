@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mecli import spotting
 from mecli.motion import LIDS, measure
+from mecli.spotter import load_spotter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from mecli.clips import Clip
@@ -54,22 +56,23 @@ def search(
     or never shows that face.
     """
     motion = measure(clip, fps, landmarker, face, progress)
-    last, step = motion.frame_count - 1, motion.step
-    rate = fps / step
+    curves = spotting.in_noise(motion.displacement, motion.head, fps / motion.step)
+    likelihood = load_spotter().likelihood(spotting.bent(curves))
+    moments = spotting.intervals(likelihood, curves, LIDS, threshold)
+    far = spotting.strength(curves, LIDS)
+    at = np.arange(len(motion.seen)) * motion.step / fps * spotting.MOMENTS_PER_S
+    curve = np.interp(at, np.arange(len(far)), far).astype(np.float32)
+
+    def frame(moment: int) -> int:
+        return min(round(moment * fps / spotting.MOMENTS_PER_S), motion.frame_count - 1)
+
     intervals = tuple(
-        replace(
-            found,
-            onset=found.onset * step,
-            apex=found.apex * step,
-            # The frames left out until the next one looked at belong to the interval.
-            offset=min(found.offset * step + step - 1, last),
-        )
-        for found in spotting.spot(motion.displacement, rate, LIDS, threshold)
+        replace(i, onset=frame(i.onset), apex=frame(i.apex), offset=frame(i.offset))
+        for i in moments
     )
-    curve = spotting.curve_of(motion.displacement, rate, LIDS)
     quality = {
         "face_px": motion.face_px,
         "faces": float(motion.faces),
         "lost": 1 - float(motion.seen.mean()),
     }
-    return Search(intervals, curve, motion.seen, step, motion.frame_count, fps, quality)
+    return Search(intervals, curve, motion.seen, motion.step, motion.frame_count, fps, quality)

@@ -46,8 +46,8 @@ class SpotOptions:
     force: bool = False
 
     def __post_init__(self) -> None:
-        if not self.threshold > 0:
-            raise UsageError(f"--threshold is {self.threshold}, expected more than 0")
+        if not 0 < self.threshold < 1:
+            raise UsageError(f"--threshold is {self.threshold}, expected more than 0, less than 1")
         if self.fps is not None and not 0 < self.fps < float("inf"):
             raise UsageError(f"--fps is {self.fps}, expected a positive number")
         if self.face is not None and self.face < 1:

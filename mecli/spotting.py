@@ -1,21 +1,19 @@
 """Where in a long video something was expressed: onset, apex and offset from motion curves.
 
-Pure functions of the displacement of facial regions. What stays (a new pose) is taken out
-by a running median, what is left is measured in multiples of each region's own noise, and
-summits that stand out enough become intervals. Lids alone make a blink, a row of summits
-within a second makes talking; neither is an expression.
+Pure functions between the motion of a face (`mecli.motion`) and a network that says for
+thirty moments a second how likely each is part of an expression (`mecli.spotter`): before
+it, curves in multiples of their own noise, poses taken out; after it, intervals.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from mecli.errors import InputError
-from mecli.temporal import peaks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,158 +22,151 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-MICRO_S = 0.5
-"""A micro-expression lasts half a second at most: Yan et al. 2013, 10.1007/s10919-013-0159-8."""
+CLASSES = ("none", "micro", "macro")
+"""What a moment may be part of. A micro-expression lasts half a second at most: Yan et al.
+2013, 10.1007/s10919-013-0159-8."""
 
-THRESHOLD = 3.5
-"""Least `Interval.score`, chosen on seven synthetic long videos."""
+MOMENTS_PER_S = 30.0
 
-_SHORTEST_S, _LONGEST_S = 0.06, 4.0
-_SMOOTHED_S = 0.06
-_POSE_S = 6.0
-_COARSE_S = 0.1
+THRESHOLD = 0.8
+"""Least `Interval.score`, chosen on rendered videos that trained nothing."""
+
+_POSE_S, _COARSE = 4.0, 3
+_NOISE_LAG = 3
+# Below this, pixels of the face or what `Motion.head` counts in, nothing is noise alone.
+_LEAST_NOISE_PX = 0.04
+_LEAST_HEAD_NOISE = (0.15, 0.15, 0.05, 0.05, 0.05, 0.05)
+_REACH, _BENT = 12.0, 4.0
+_FOOT, _FOOT_SHARE = 0.5, 0.7
+_FEWEST_MOMENTS = 3
 _MOVED_REGIONS = 3
-_LEAST_NOISE_PX = 0.03
-_LEAST_PX = 0.15
-_FOOT_SHARE = 0.2
-_LID_SHARE = 0.6
-_TALK_S, _TALK_SUMMITS, _TALK_SHARE = 1.0, 3, 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """One expression: frame positions, 0-based and inclusive, and how much it stands out."""
+    """One expression: frame positions, 0-based and inclusive, and how likely it is one."""
 
     onset: int
     apex: int
     offset: int
     kind: str
-    """``micro`` up to `MICRO_S`, else ``macro``."""
+    """``micro`` or ``macro``."""
     score: float
-    """Prominence of the summit in multiples of the noise of the whole video."""
+    """Likelihood of its likeliest moment, 0 to 1; not calibrated on real faces."""
     region: int
     """Which region moved most, in multiples of its noise."""
 
 
-def spot(
-    displacement: NDArray[np.float32], fps: float, lids: Sequence[int], threshold: float = THRESHOLD
-) -> list[Interval]:
-    """Return the intervals that `displacement` (T, R, 2) px shows, in their order.
+def in_noise(
+    displacement: NDArray[np.float32], head: NDArray[np.float32], fps: float
+) -> NDArray[np.float32]:
+    """Return (N, 2R + 6) how far regions and head are from where they rest, thirty times a second.
 
-    `displacement` is of the 240×280 face, `fps` its frames a second, `lids` the regions
-    that blinks move; `threshold` is the least `Interval.score`. Intervals do not overlap.
-    Raises `InputError` for another shape, fewer than two frames or no rate.
+    `displacement` (T, R, 2) is in pixels of the 240×280 face, `head` (T, 6) as in `Motion`,
+    `fps` their frames a second. Rest is the median of four seconds around; the unit is the
+    noise of each region or number: the median change within a tenth of a second, which
+    rare movements do not raise. Raises `InputError` for another shape, fewer than two
+    frames or no rate.
     """
     if displacement.ndim != 3 or displacement.shape[-1] != 2 or len(displacement) < 2:
         raise InputError(f"displacement has shape {displacement.shape}, expected (T ≥ 2, R, 2)")
+    if head.shape != (len(displacement), 6):
+        raise InputError(f"head has shape {head.shape}, expected ({len(displacement)}, 6)")
     if not fps > 0:
         raise InputError(f"fps is {fps}, expected a positive number")
-    moved, face, noise, curve = _measured(displacement, fps, lids)
-    level = float(np.median(curve))
-    spread = max(1.4826 * float(np.median(np.abs(curve - level))), 0.1)
-    summits, prominences = peaks(curve)
-    quiet = ~_talking(summits, prominences, fps, threshold * spread / 2)
+    flat = np.hstack([displacement.reshape(len(displacement), -1), head]).astype(np.float64)
+    curves = _resampled(flat, fps)
+    regions = 2 * displacement.shape[1]
+    noise = np.maximum(_noise(curves), [_LEAST_NOISE_PX] * regions + list(_LEAST_HEAD_NOISE))
+    # Both directions of a region share one noise.
+    pairs = noise[:regions].reshape(-1, 2)
+    noise[:regions] = np.repeat(np.sqrt((pairs**2).mean(axis=1)), 2)
+    return ((curves - _rest(curves)) / noise).astype(np.float32)
+
+
+def bent(curves: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return curves (N, C) as the network takes them: large values bent to within ±4."""
+    return np.asarray(np.tanh(curves / _REACH) * _BENT, dtype=np.float32)
+
+
+def strength(curves: NDArray[np.float32], lids: Sequence[int]) -> NDArray[np.float32]:
+    """Return (N,) how far the three regions but `lids` are from rest that are farthest."""
+    farthest = np.sort(_lengths(curves, lids), axis=1)[:, -_MOVED_REGIONS:]
+    return np.asarray(farthest.mean(axis=1), dtype=np.float32)
+
+
+def intervals(
+    likelihood: NDArray[np.float32],
+    curves: NDArray[np.float32],
+    lids: Sequence[int],
+    threshold: float = THRESHOLD,
+) -> list[Interval]:
+    """Return what `likelihood` (N, 3) of `CLASSES` makes of N moments; positions are moments.
+
+    Moments next to one another that are likelier than not part of any expression are one
+    interval, cut where they fall below seven tenths of its likeliest, which has to reach
+    `threshold`. `curves` are those of `in_noise`; the apex is where they are farthest.
+    """
+    any_expression = likelihood[:, 1:].sum(axis=1)
+    inside = np.concatenate([[False], any_expression > _FOOT, [False]])
+    turns = np.flatnonzero(np.diff(inside))
+    lengths = _lengths(curves, lids)
+    far = strength(curves, lids)
     found = []
-    for apex, prominence in zip(summits[quiet], prominences[quiet], strict=True):
-        onset, offset = _feet(curve, int(apex), level)
-        part = moved[onset : offset + 1]
-        length_s = (offset - onset) / fps
-        strong = prominence / spread >= threshold and part[:, face].max() >= _LEAST_PX
-        if not strong or not _SHORTEST_S <= length_s <= _LONGEST_S:
+    for start, stop in zip(turns[::2], turns[1::2], strict=True):
+        part = any_expression[start:stop]
+        top = int(part.argmax())
+        low = np.flatnonzero(part < _FOOT_SHARE * part[top])
+        onset = start + int(low[low < top].max(initial=-1)) + 1
+        offset = start + int(low[low > top].min(initial=len(part))) - 1
+        if part[top] < threshold or offset - onset + 1 < _FEWEST_MOMENTS:
             continue
-        if _is_blink(part, face, lids):
-            continue
-        kind = "micro" if length_s <= MICRO_S else "macro"
-        region = int(face[(moved[apex, face] / noise[face]).argmax()])
-        found.append(Interval(onset, int(apex), offset, kind, float(prominence / spread), region))
-    return _apart(found)
+        span = slice(onset, offset + 1)
+        apex = onset + int(far[span].argmax())
+        kind = CLASSES[1 + int(likelihood[span, 1:].sum(axis=0).argmax())]
+        region = int(lengths[apex].argmax())
+        score = round(float(part[top]), 3)
+        found.append(Interval(int(onset), int(apex), int(offset), kind, score, region))
+    return found
 
 
-def curve_of(
-    displacement: NDArray[np.float32], fps: float, lids: Sequence[int]
-) -> NDArray[np.float32]:
-    """Return (T,) how much the face less its lids moves, in multiples of its noise; as `spot`."""
-    return _measured(displacement, fps, lids)[-1].astype(np.float32)
+def _lengths(curves: NDArray[np.float32], lids: Sequence[int]) -> NDArray[np.float32]:
+    """Return (N, R) how far each region is from rest, 0 for `lids`."""
+    regions = curves[:, :-6].reshape(len(curves), -1, 2)
+    lengths = np.hypot(regions[..., 0], regions[..., 1])
+    lengths[:, list(lids)] = 0
+    return np.asarray(lengths)
 
 
-def _measured(
-    displacement: NDArray[np.float32], fps: float, lids: Sequence[int]
-) -> tuple[Floats, NDArray[np.int64], Floats, Floats]:
-    """Return movement (T, R) px, the regions but lids, the noise of each (R,), the curve (T,)."""
-    moved = movement(displacement, fps)
-    face = np.setdiff1d(np.arange(moved.shape[1]), lids)
-    noise = np.maximum(np.median(moved, axis=0), _LEAST_NOISE_PX)
-    return moved, face, noise, strength(moved[:, face] / noise[face])
+def _resampled(values: Floats, fps: float) -> Floats:
+    """Return `values` (T, C) at `MOMENTS_PER_S`, averaged over what lies between."""
+    between = max(1, round(fps / MOMENTS_PER_S))
+    if between > 1:
+        before = between // 2
+        padded = np.pad(values, ((before, between - 1 - before), (0, 0)), mode="edge")
+        values = sliding_window_view(padded, between, axis=0).mean(axis=-1)
+    count = int((len(values) - 1) / fps * MOMENTS_PER_S) + 1
+    at, known = np.arange(count) / MOMENTS_PER_S, np.arange(len(values)) / fps
+    return np.stack([np.interp(at, known, column) for column in values.T], axis=1)
 
 
-def movement(displacement: NDArray[np.float32], fps: float) -> Floats:
-    """Return (T, R) px how far each region is from where it rests, poses and jitter taken out.
-
-    Rest is the median of six seconds around, jitter what a mean over 0.06 s removes.
-    """
-    values = np.asarray(displacement, dtype=np.float64)
-    smooth = _windows(values, round(_SMOOTHED_S * fps)).mean(axis=-1)
-    # Poses are slow: ten medians a second, joined by lines, are as good as one a frame.
-    step = max(1, round(_COARSE_S * fps))
-    coarse = smooth[::step]
-    rest = np.median(_windows(coarse, round(_POSE_S * fps / step)), axis=-1)
-    places, every = np.arange(0, len(values), step), np.arange(len(values))
-    lines = [np.interp(every, places, column) for column in rest.reshape(len(rest), -1).T]
-    away = smooth - np.stack(lines, axis=-1).reshape(smooth.shape)
-    return np.asarray(np.hypot(away[..., 0], away[..., 1]))
+def _noise(curves: Floats) -> Floats:
+    """Return (C,) the robust spread of each moment about the middle of those beside it."""
+    if len(curves) <= 2 * _NOISE_LAG:
+        return np.zeros(curves.shape[1])
+    lag = _NOISE_LAG
+    change = curves[lag:-lag] - (curves[: -2 * lag] + curves[2 * lag :]) / 2
+    return np.asarray(1.4826 * np.median(np.abs(change), axis=0))
 
 
-def strength(ratios: Floats) -> Floats:
-    """Return (T,) the mean of the three largest of `ratios` (T, R): expressions move several."""
-    count = min(_MOVED_REGIONS, ratios.shape[1])
-    return np.asarray(np.sort(ratios, axis=1)[:, -count:].mean(axis=1))
-
-
-def _windows(values: Floats, width: int) -> Floats:
-    """Return (T, …, W) the odd `width` of frames around each, mirrored at the ends."""
-    reach = max(width, 1) // 2
-    pad = [(reach, reach)] + [(0, 0)] * (values.ndim - 1)
-    return sliding_window_view(np.pad(values, pad, mode="symmetric"), 2 * reach + 1, axis=0)
-
-
-def _talking(
-    summits: NDArray[np.int64], prominences: Floats, fps: float, least: float
-) -> NDArray[np.bool_]:
-    """Return which summits have three or more of a quarter of their height within a second.
-
-    Those below `least` are noise and count for nobody.
-    """
-    near = np.abs(summits[:, None] - summits) <= _TALK_S * fps
-    alike = prominences >= np.maximum(_TALK_SHARE * prominences[:, None], least)
-    np.fill_diagonal(alike, val=False)
-    return np.asarray((near & alike).sum(axis=1) >= _TALK_SUMMITS)
-
-
-def _feet(curve: Floats, apex: int, level: float) -> tuple[int, int]:
-    """Return where the movement around `apex` begins and ends.
-
-    From where it falls below a fifth of its height, which noise spares, each flank goes on
-    as long as the rest of a raised cosine does.
-    """
-    low = np.flatnonzero(curve <= level + _FOOT_SHARE * (curve[apex] - level))
-    before, after = low[low < apex], low[low > apex]
-    rise = apex - int(before[-1]) if len(before) else apex
-    fall = int(after[0]) - apex if len(after) else len(curve) - 1 - apex
-    longer = np.pi / np.arccos(2 * _FOOT_SHARE - 1)
-    onset, offset = apex - round(longer * rise), apex + round(longer * fall)
-    return max(onset, 0), min(offset, len(curve) - 1)
-
-
-def _is_blink(part: Floats, face: NDArray[np.int64], lids: Sequence[int]) -> bool:
-    """Tell a short movement of both eyes alike that hardly anything else takes part in."""
-    both = float(part[:, list(lids)].min(axis=1).max()) if len(lids) else 0.0
-    return both >= _LID_SHARE * float(part[:, face].max())
-
-
-def _apart(found: list[Interval]) -> list[Interval]:
-    """Keep the strongest of intervals that overlap."""
-    kept: list[Interval] = []
-    for interval in sorted(found, key=lambda i: -i.score):
-        if all(interval.onset > k.offset or interval.offset < k.onset for k in kept):
-            kept.append(replace(interval, score=round(interval.score, 3)))
-    return sorted(kept, key=lambda i: i.onset)
+def _rest(curves: Floats) -> Floats:
+    """Return (N, C) the median of four seconds around each moment."""
+    # Poses are slow: ten medians a second, joined by lines, are as good as thirty.
+    coarse = curves[::_COARSE]
+    reach = int(_POSE_S * MOMENTS_PER_S / _COARSE) // 2
+    padding = ((reach, reach), (0, 0))
+    enough = len(coarse) > reach
+    padded = np.pad(coarse, padding, "reflect") if enough else np.pad(coarse, padding, "edge")
+    rest = np.median(sliding_window_view(padded, 2 * reach + 1, axis=0), axis=-1)
+    every, places = np.arange(len(curves)), np.arange(0, len(curves), _COARSE)
+    return np.stack([np.interp(every, places, column) for column in rest.T], axis=1)

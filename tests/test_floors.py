@@ -37,6 +37,7 @@ FLOORS = [
         "doubts",
         "question",
         "proposals",
+        "spotter",
     },
     {
         "cluster",

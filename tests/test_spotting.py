@@ -1,106 +1,133 @@
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from mecli.errors import InputError
-from mecli.spotting import movement, spot
+from mecli.motion import LIDS, REGIONS
+from mecli.spotter import load_spotter
+from mecli.spotting import Interval, bent, in_noise, intervals, strength
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FPS, LIDS = 50.0, (0, 1)
+    Curves = NDArray[np.float32]
+
+FPS = 30.0
+NAMES = list(REGIONS)
+BROWS = tuple(k for k, name in enumerate(NAMES) if "brow" in name)
+CORNERS = tuple(k for k, name in enumerate(NAMES) if "corner" in name)
+CHIN = (NAMES.index("lower_lip"), NAMES.index("chin"))
 
 
-def still(seconds: float = 12.0, regions: int = 8) -> NDArray[np.float32]:
-    """Return a face at rest: jitter of a twentieth pixel."""
+def still(seconds: float = 12.0, fps: float = FPS) -> tuple[Curves, Curves]:
+    """Return a face and a head at rest: jitter of a twentieth pixel."""
     random = np.random.default_rng(3)
-    return random.normal(0, 0.05, (round(seconds * FPS), regions, 2)).astype(np.float32)
+    count = round(seconds * fps)
+    made = random.normal(0, 0.05, (count, len(REGIONS), 2)).astype(np.float32)
+    return made, random.normal(0, 0.05, (count, 6)).astype(np.float32)
 
 
-def move(
-    made: NDArray[np.float32], regions: tuple[int, ...], onset: int, offset: int, px: float
-) -> None:
-    """Let `regions` move down and back between two frames."""
-    course = np.sin(np.linspace(0, np.pi, offset - onset + 1)) ** 2 * px
+def move(made: Curves, regions: tuple[int, ...], onset: int, offset: int, dy: float) -> None:
+    """Let `regions` move down by `dy` px and back between two frames."""
+    course = np.sin(np.linspace(0, np.pi, offset - onset + 1)) ** 2 * dy
     made[onset : offset + 1, list(regions), 1] += course[:, None].astype(np.float32)
 
 
+def found(made: Curves, head: Curves, fps: float = FPS, threshold: float = 0.8) -> list[Interval]:
+    curves = in_noise(made, head, fps)
+    return intervals(load_spotter().likelihood(bent(curves)), curves, LIDS, threshold)
+
+
 def test_a_face_at_rest_expresses_nothing() -> None:
-    assert spot(still(60.0), FPS, LIDS) == []
+    assert found(*still(60.0)) == []
 
 
-def test_onset_apex_and_offset_are_found_where_they_were_made() -> None:
-    made = still()
-    move(made, (3, 4, 5), 200, 220, 1.0)
-    (found,) = spot(made, FPS, LIDS)
-    assert found.kind == "micro"
-    assert found.region in (3, 4, 5)
-    assert found.score > 20
-    for position, true in ((found.onset, 200), (found.apex, 210), (found.offset, 220)):
-        assert abs(position - true) <= 3
+@pytest.mark.parametrize("fps", [25.0, 30.0, 50.0])
+def test_raised_brows_are_found_where_they_were_raised(fps: float) -> None:
+    made, head = still(fps=fps)
+    move(made, BROWS, round(4 * fps), round(4.4 * fps), -1.5)
+    (one,) = found(made, head, fps)
+    assert one.kind == "micro"
+    assert one.region in BROWS
+    assert one.score >= 0.8
+    for moment, true in ((one.onset, 120), (one.apex, 126), (one.offset, 132)):
+        assert abs(moment - true) <= 4
 
 
-def test_what_lasts_longer_than_half_a_second_is_a_macro_expression() -> None:
-    made = still()
-    move(made, (3, 4, 5), 100, 175, 2.0)
-    move(made, (2, 3, 6), 400, 418, 1.0)
-    assert [found.kind for found in spot(made, FPS, LIDS)] == ["macro", "micro"]
+def test_what_lasts_seconds_is_a_macro_expression() -> None:
+    made, head = still()
+    move(made, BROWS, 100, 160, -3.0)
+    (one,) = found(made, head)
+    assert one.kind == "macro"
 
 
-def test_a_blink_is_no_expression_but_lids_may_take_part_in_one() -> None:
-    made = still()
-    move(made, (0, 1), 100, 115, 3.0)
-    move(made, (2, 3, 4), 100, 115, 0.8)
-    assert spot(made, FPS, LIDS) == []
-    move(made, (2, 3, 4), 300, 315, 2.0)
-    move(made, (0, 1), 300, 315, 0.5)
-    # One eye alone does not blink.
-    move(made, (0, 5, 6, 7), 450, 465, 2.0)
-    assert [300 <= f.apex <= 315 or 450 <= f.apex <= 465 for f in spot(made, FPS, LIDS)] == [
-        True
-    ] * 2
+def test_lids_alone_and_a_nod_are_no_expressions() -> None:
+    made, head = still()
+    move(made, LIDS, 60, 68, 4.0)
+    nod = np.sin(np.linspace(0, np.pi, 16)) ** 2
+    head[150:166, 1] += 6 * nod
+    head[150:166, 5] -= 3 * nod
+    assert found(made, head) == []
 
 
-def test_talking_is_no_row_of_micro_expressions() -> None:
-    made = still()
-    move(made, (5, 6, 7), 100, 118, 1.0)
-    for start in range(400, 560, 10):
-        move(made, (5, 6, 7), start, start + 9, 2.0)
-    (found,) = spot(made, FPS, LIDS)
-    assert 100 <= found.apex <= 118
+def test_curves_are_in_multiples_of_their_own_noise() -> None:
+    made, head = still(30.0)
+    move(made, CORNERS, 300, 312, 1.0)
+    curves = in_noise(made, head, FPS)
+    louder = in_noise(made * 4, head, FPS)
+    assert curves.shape == (900, 2 * len(REGIONS) + 6)
+    assert np.abs(louder - curves)[:, :-6].max() < 1.5
+    # The unit is the noise: what is at rest is one of it away, as a rule.
+    assert 0.5 < np.abs(curves[:200, :4]).mean() < 1.5
+    assert strength(curves, LIDS)[306] > 3 * np.median(strength(curves, LIDS))
 
 
-def test_a_pose_that_stays_is_no_expression() -> None:
-    made = still(30.0)
-    made[700:, 3:6, 0] += 3.0
-    moved = movement(made, FPS)
-    assert moved[:300].max() < 0.3
-    assert moved[1100:].max() < 0.3
-    assert all(abs(found.apex - 700) < 3.5 * FPS for found in spot(made, FPS, LIDS))
+def test_a_pose_that_stays_is_taken_out() -> None:
+    made, head = still(30.0)
+    made[450:, 3:6, 0] += 3.0
+    far = strength(in_noise(made, head, FPS), LIDS)
+    assert far[:300].max() < 6
+    assert far[600:].max() < 6
 
 
-def test_the_strongest_of_intervals_that_overlap_is_kept() -> None:
-    made = still()
-    move(made, (3, 4, 5), 100, 112, 2.0)
-    move(made, (3, 4, 5), 108, 124, 1.2)
-    found = spot(made, FPS, LIDS)
-    assert all(a.offset < b.onset for a, b in pairwise(found))
-    assert max(found, key=lambda f: f.score).apex in range(103, 112)
+def test_lids_do_not_count_as_strength() -> None:
+    made, head = still()
+    move(made, LIDS, 100, 110, 9.0)
+    assert strength(in_noise(made, head, FPS), LIDS).max() < 6
 
 
-def test_more_is_asked_of_an_interval_by_a_higher_threshold() -> None:
-    made = still()
-    move(made, (3, 4, 5), 200, 220, 1.0)
-    (found,) = spot(made, FPS, LIDS)
-    assert spot(made, FPS, LIDS, found.score + 0.1) == []
+def says(*parts: tuple[int, float, float]) -> Curves:
+    """Return likelihoods of so many moments each, micro and macro."""
+    rows = [(1 - a - b, a, b) for count, a, b in parts for _ in range(count)]
+    return np.array(rows, np.float32)
 
 
-def test_what_is_no_displacement_is_refused() -> None:
-    with pytest.raises(InputError, match=r"shape \(1, 8, 2\), expected \(T ≥ 2, R, 2\)"):
-        spot(still()[:1], FPS, LIDS)
+def test_intervals_are_cut_at_seven_tenths_of_their_summit() -> None:
+    likelihood = says((5, 0, 0), (2, 0.6, 0), (4, 0.9, 0), (3, 0.55, 0), (6, 0.1, 0.1))
+    curves = np.zeros((len(likelihood), 2 * len(REGIONS) + 6), np.float32)
+    curves[9, 1] = 5.0
+    (one,) = intervals(likelihood, curves, LIDS)
+    assert (one.onset, one.apex, one.offset, one.kind) == (7, 9, 10, "micro")
+    assert (one.score, one.region) == (0.9, 0)
+    assert intervals(likelihood, curves, LIDS, 0.95) == []
+
+
+def test_the_kind_is_what_its_moments_say_together_and_single_moments_say_nothing() -> None:
+    likelihood = says((3, 0, 0), (2, 0.6, 0.3), (4, 0.1, 0.8), (3, 0, 0), (2, 1, 0), (3, 0, 0))
+    curves = np.zeros((len(likelihood), 2 * len(REGIONS) + 6), np.float32)
+    (one,) = intervals(likelihood, curves, LIDS)
+    assert (one.onset, one.offset, one.kind) == (3, 8, "macro")
+
+
+def test_what_is_no_motion_is_refused() -> None:
+    made, head = still()
+    with pytest.raises(InputError, match=r"shape \(1, 13, 2\), expected \(T ≥ 2, R, 2\)"):
+        in_noise(made[:1], head[:1], FPS)
+    with pytest.raises(InputError, match=r"head has shape \(3, 6\), expected \(360, 6\)"):
+        in_noise(made, head[:3], FPS)
     with pytest.raises(InputError, match="fps is 0"):
-        spot(still(), 0, LIDS)
+        in_noise(made, head, 0)
+    assert in_noise(made[:5], head[:5], FPS).shape == (5, 32)

@@ -30,8 +30,8 @@ def spot(
         str, typer.Option(help=f"auto or one of: {known('landmarker')}.")
     ] = "auto",
     threshold: Annotated[
-        float, typer.Option(help="Least score of an interval: how far it is above the noise.")
-    ] = 3.5,
+        float, typer.Option(help="Least score of an interval: how likely it is one, 0 to 1.")
+    ] = 0.8,
     fps: Annotated[
         float | None, typer.Option(help="Frames per second, whatever the videos say.")
     ] = None,
@@ -54,9 +54,10 @@ def spot(
 ) -> None:
     """Find micro- and macro-expressions in long videos: onset, apex, offset and a score.
 
-    Movements of facial regions that stand out from the noise of the video, less blinks,
-    talking and what the head does. What was felt is not judged. With --json one object a
-    line and interval.
+    A network judges how the regions of the face move, the head's own motion taken out, in
+    multiples of the video's noise. It knows made and rendered faces only: scores are not
+    calibrated on real ones. What was felt is not judged. With --json one object a line
+    and interval.
 
     Example: mecli spot interview.mp4 --csv intervals.csv
     """

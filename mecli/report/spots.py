@@ -70,7 +70,7 @@ def spots_text(videos: Sequence[Spotted], stream: TextIO | None = None) -> str:
             *(line["clip"], line["kind"]),
             *(str(line[name]) for name in MOMENTS),
             *(f"{line['onset_s']:.2f}", f"{line['offset_s']:.2f}"),
-            *(f"{line['score']:.1f}", line["region"]),
+            *(f"{line['score']:.2f}", line["region"]),
         ]
         for video in good
         for line in video.as_json()
