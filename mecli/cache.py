@@ -72,11 +72,12 @@ _STORED = {
 _MAX_TEXT = 1 << 20
 _MAX_ARRAY_BYTES = 1 << 28
 _STALE_TEMP_S = 3600.0
+PARTS = ".parts"
 
 
 def parts_folder(path: Path) -> Path:
     """Return the folder of clips that wait to be merged into the cache at `path`."""
-    return path.with_name(path.name + ".parts")
+    return path.with_name(path.name + PARTS)
 
 
 def clip_image(record: ClipRecord, key: str, options: Mapping[str, Any]) -> bytes:

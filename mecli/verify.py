@@ -74,16 +74,17 @@ def _verify(path: Path) -> Verified:
 
 
 def _verify_cache(path: Path) -> Verified:
-    problems = []
+    problems: list[str] = []
+    bad = []
     with open_cache(path) as cache:
         for clip_id in cache.clip_ids:
             try:
-                record = cache.check(clip_id)
+                odd = [f"{path}: clip {clip_id}: {o}" for o in oddities(cache.check(clip_id))]
             except InputError as error:
-                problems.append(str(error))
-                continue
-            problems += [f"{path}: clip {clip_id}: {text}" for text in oddities(record)]
-        return Verified(path, len(cache.clip_ids), tuple(problems))
+                odd = [str(error)]
+            problems += odd
+            bad += [clip_id] if odd else []
+        return Verified(path, len(cache.clip_ids), tuple(problems), tuple(bad))
 
 
 def oddities(record: ClipRecord) -> Iterator[str]:
@@ -123,7 +124,7 @@ def _verify_run(run: Path) -> Verified:
 
     description = folder.read_run(run)
     files.read_json(run / folder.OPTIONS)
-    problems = []
+    problems, bad = [], []
     if description.get("status") != "complete":
         problems.append(f"{run}: is not complete; go on with `mecli train --resume {run}`")
     elif not (run / folder.PREDICTIONS).is_file():
@@ -139,7 +140,8 @@ def _verify_run(run: Path) -> Verified:
                 read_predictions(path)
         except InputError as error:
             problems.append(str(error))
-    return Verified(run, len(parts), tuple(problems))
+            bad.append(str(path))
+    return Verified(run, len(parts), tuple(problems), tuple(bad))
 
 
 def _verify_fold(run: Path, path: Path) -> None:

@@ -23,7 +23,7 @@ from mecli.bench.train import BenchTrainOptions
 from mecli.check import CheckOptions
 from mecli.commands.audit import audit
 from mecli.commands.bench import bench_extract, bench_predict, bench_train
-from mecli.commands.caches import info, merge, verify
+from mecli.commands.caches import info, merge, repair, verify
 from mecli.commands.check import check
 from mecli.commands.evaluate import evaluate
 from mecli.commands.export import export
@@ -118,6 +118,7 @@ def test_every_flag_has_help_and_every_command_an_example() -> None:
         info,
         verify,
         merge,
+        repair,
         preview,
         export,
     ):

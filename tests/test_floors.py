@@ -71,7 +71,7 @@ FLOORS = [
         "export",
         "zoo",
     },
-    {"exhibits", "units", "bundle"},
+    {"exhibits", "units", "bundle", "repair"},
     {"predict"},
     {"predictor"},
     {"bench"},

@@ -1,4 +1,4 @@
-"""The commands ``info``, ``verify`` and ``merge``."""
+"""The commands ``info``, ``verify``, ``repair`` and ``merge``."""
 
 from __future__ import annotations
 
@@ -68,6 +68,45 @@ def verify(
     else:
         terminal.show(report.verified_text(found, sys.stdout))
     if any(item.problems for item in found):
+        raise typer.Exit(InputError.exit_code)
+
+
+def repair(
+    caches: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CACHE|RUN...",
+            envvar="MECLI_CACHE",
+            help=f"{_WHICH} Run folders too. [default: mecli.h5]",
+        ),
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; without, only say it.")] = False,
+    jobs: Jobs = None,
+    timeout_s: Timeout = 300.0,
+    json: Json = False,
+) -> None:
+    """Take out what is damaged and keep the rest: clips of a cache, folds of a run.
+
+    What is lost is made anew by `mecli extract` or `mecli train --resume`; a cache that
+    cannot be read at all is rebuilt from the parts beside it, if there are any. Leaves with
+    3 if something is damaged and not repaired.
+
+    Example: mecli repair mecli.h5 runs/* --apply
+    """
+    from mecli import repair as verb
+    from mecli.report import caches as report
+    from mecli.verify import VerifyOptions
+
+    options = VerifyOptions(jobs=jobs, timeout_s=timeout_s)
+    with terminal.progress("verify") as progress:
+        found = verb.repair(
+            caches or ["mecli.h5"], options, apply=apply, stdin=sys.stdin, progress=progress
+        )
+    if json:
+        terminal.show_json(report.repaired_json(found, apply))
+    else:
+        terminal.show(report.repaired_text(found, apply, sys.stdout))
+    if any(not (apply and one.steps) for one in found):
         raise typer.Exit(InputError.exit_code)
 
 

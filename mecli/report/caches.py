@@ -47,6 +47,20 @@ class Verified:
     read: int
     """Clips of a cache, files of a run."""
     problems: tuple[str, ...]
+    bad: tuple[str, ...] = ()
+    """Damaged clips of a cache, damaged files of a run; empty if it could not be read at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What is damaged in one cache, part or run, and what is done about it."""
+
+    path: Path
+    problems: tuple[str, ...]
+    steps: tuple[str, ...]
+    """Each in words; empty if it is beyond repair."""
+    following: str
+    """What to run afterwards, which makes anew what was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +158,34 @@ def verified_text(found: Sequence[Verified], stream: TextIO | None = None) -> st
         problems[_MANY:] = [[f"… and {len(problems) - _MANY} more (all with --json)"]]
     if problems:
         blocks.append(Table(["damaged"], problems))
+    return render(blocks, stream)
+
+
+def repaired_json(found: Sequence[Repaired], applied: bool) -> dict[str, Any]:
+    """Return all repairs as one object."""
+    repairs = [
+        {
+            "path": str(one.path),
+            "problems": list(one.problems),
+            "steps": list(one.steps),
+            "next": one.following,
+        }
+        for one in found
+    ]
+    return {"applied": applied, "repairs": repairs}
+
+
+def repaired_text(found: Sequence[Repaired], applied: bool, stream: TextIO | None = None) -> str:
+    """Return what is damaged, what was or would be done about it, and what to run then."""
+    if not found:
+        return "nothing is damaged\n"
+    title = "done" if applied else "would be done with --apply"
+    steps = [[step] for one in found for step in one.steps or (f"{one.path}: beyond repair",)]
+    problems = [[text] for one in found for text in one.problems]
+    if len(problems) > _MANY:
+        problems[_MANY:] = [[f"… and {len(problems) - _MANY} more (all with --json)"]]
+    then = [[words] for words in dict.fromkeys(one.following for one in found)]
+    blocks = (Table(["damaged"], problems), Table([title], steps), Table(["then"], then))
     return render(blocks, stream)
 
 
