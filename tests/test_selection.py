@@ -183,11 +183,13 @@ class TestInner:
             last.run / "predictions.csv"
         ).read_text()
 
-    def test_the_least_loss_decides_and_its_weights_go_on(self) -> None:
+    @pytest.mark.parametrize("memory_bytes", [1 << 20, 0])
+    def test_the_least_loss_decides_and_its_weights_go_on(self, memory_bytes: int) -> None:
         from mecli.models.roi_flow_lstm import RoiFlowLstm, RoiFlowLstmOptions
 
         chosen = RoiFlowLstmOptions(steps=2, batch_size=4, dense=16, epochs=5)
         stages, data = RoiFlowLstm.stages(chosen), table(RoiFlowLstm, chosen)
+        data = replace(data, memory_bytes=memory_bytes)
         watch = BestEpoch(stages, data, np.array([6, 7, 8]))
         seen: list[float] = []
 

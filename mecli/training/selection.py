@@ -25,7 +25,7 @@ from mecli.training.fit import exported, probabilities
 from mecli.training.units import as_input
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -120,9 +120,9 @@ class _Watched:
     def __init__(
         self, stages: Sequence[Stage], table: Table, rows: NDArray[np.int64], together: int
     ) -> None:
-        self.last, self.together = stages[-1].name, together
+        self.last, self.together, self.table = stages[-1].name, together, table
         self.labels = table.labels[rows]
-        self.clips = torch.from_numpy(np.array(table.features[rows]))
+        self.clips = self._held(torch.from_numpy(np.array(table.features[row])) for row in rows)
 
     def shares(self, stage: Stage, network: Network) -> NDArray[np.float64]:
         """Return the class probabilities (N, K) that `network` gives to these clips."""
@@ -136,13 +136,23 @@ class _Watched:
         """Make the clips what `stage` exports to the next one."""
         if stage.name != self.last:
             by_step = stage.unit == "step"
-            parts = [exported(network.eval(), c[0], by_step) for c in self._inputs(network, 1)]
-            self.clips = torch.stack(parts)
+            each = self._inputs(network, 1)
+            self.clips = self._held(exported(network.eval(), c[0], by_step) for c in each)
 
-    def _inputs(self, network: Network, together: int) -> list[Tensor]:
+    def _held(self, clips: Iterable[Tensor]) -> Tensor:
+        """Return `clips` (N, …) on the CPU, in a file if they exceed the memory."""
+        held: Tensor | None = None
+        for place, clip in enumerate(clips):
+            if held is None:
+                held = self.table.zeros((len(self.labels), *clip.shape), clip.cpu())
+            held[place] = clip
+        assert held is not None
+        return held
+
+    def _inputs(self, network: Network, together: int) -> Iterator[Tensor]:
         like = next(network.parameters())
-        parts = torch.split(self.clips, together)
-        return [as_input(part.to(like.device), like.dtype) for part in parts]
+        for part in torch.split(self.clips, together):
+            yield as_input(part.to(like.device), like.dtype)
 
 
 class BestEpoch(_Watched):
