@@ -20,19 +20,6 @@ def drop(values: Tensor, masks: Mapping[str, Tensor], name: str) -> Tensor:
     return values * masks[name].transpose(0, 1) if name in masks else values
 
 
-def pooled(conv: nn.Conv2d, batch: Tensor, size: int, padding: int = 0) -> Tensor:
-    """Return the maxima of ``conv(batch)`` in cells of `size`.
-
-    The bias is added to the maxima, which is the same and spares a sum over all pixels.
-    """
-    maps = nn.functional.conv2d(
-        batch, conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups
-    )
-    assert conv.bias is not None
-    most = nn.functional.max_pool2d(maps, size, padding=padding)
-    return most + conv.bias[:, None, None]
-
-
 class _Grouped(nn.Module):
     """Weights per kind of group, handed out to the groups that share them."""
 
