@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+from mecli import registry
 from mecli.models.cnn_lstm import CnnLstm, CnnLstmOptions
 from mecli.models.contract import with_epochs
 from mecli.models.roi_flow_lstm import RoiFlowLstm, RoiFlowLstmOptions
 from mecli.training.checkpoint import digest, tensors_of
-from mecli.training.fit import Fitted, fit
-from mecli.training.stacked import fit_folds
-from mecli.training.units import Table
+from mecli.training.fit import Fitted, batches, build, clip_weights, fit
+from mecli.training.optimiser import Adam
+from mecli.training.stacked import Stack, export, fit_folds
+from mecli.training.units import Batch, Epoch, Table, Units
 from tests.moving_records import records
 
 MODELS = [
@@ -83,3 +85,32 @@ def test_a_fold_without_a_clip_in_the_batch_stands_still() -> None:
     for train, together in zip(trains, stacked, strict=True):
         alone = fit(stages, data, train, seed=0, dtype=torch.float64)
         assert distance(stages, alone, together) < 1e-10
+
+
+def steps_taken(name: str) -> bool:
+    model = registry.load("model", name)
+    return not any(stage.solved for stage in model.stages(model.Options()))
+
+
+@pytest.mark.parametrize("name", [name for name in registry.names("model") if steps_taken(name)])
+def test_a_step_stays_on_the_device_and_never_waits_for_it(name: str) -> None:
+    # Tensors on "meta" hold no numbers: asking for one, or mixing them with the CPU's, raises.
+    model = registry.load("model", name)
+    options = model.Options()
+    data, stages = table(model, options), model.stages(options)
+    values = None
+    for stage in stages:
+        weights = torch.stack([clip_weights(data, stage, t) for t in leave_one_subject_out(data)])
+        units = Units(data, stage, weights, values, "meta")
+        network = build(stage, units.shape, data.n_classes, 0, torch.float32).to("meta")
+        stack = Stack(network, len(weights))
+        adam = Adam(stack.values, stack.decays, stage.recipe, 1)
+        _, parts = next(batches(stage.recipe, stage.name, 0, units.keys))
+        batch = Batch(Epoch(stage, units, 0, 0), parts[0])
+        inputs = batch.inputs(network, torch.float32)
+        gradient, losses = stack.step(stage, *inputs, units.per_fold)
+        adam.update_some(stack.values, gradient, 0, batch.active)
+        assert {t.device.type for t in (gradient, losses, stack.values)} == {"meta"}
+        if stage is not stages[-1]:
+            values = export(stack, units, data)
+            assert values.device.type == "meta"

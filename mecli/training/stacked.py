@@ -80,7 +80,7 @@ def fit_folds(
             mine.load_state_dict(stack.of_fold(fold))
             networks[fold].append(mine)
         if stage is not stages[-1]:
-            values = _export(stack, units, table)
+            values = export(stack, units, table)
     return [Fitted(tuple(n), h) for n, h in zip(networks, histories, strict=True)]
 
 
@@ -198,7 +198,7 @@ def _train(
 
 
 @torch.no_grad()
-def _export(stack: Stack, units: Units, table: Table) -> Tensor:
+def export(stack: Stack, units: Units, table: Table) -> Tensor:
     """Return what the next stage of each fold is trained on, (F, N, …).
 
     A clip that is held out in a fold stays 0 there.

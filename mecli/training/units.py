@@ -79,7 +79,7 @@ class Units:
         self.by_step, self.device = stage.unit == "step", device
         self.per_fold = values is not None and weights.ndim == 2
         data = torch.from_numpy(table.features) if values is None else values
-        self.data = data.to(device) if device == "cpu" or fits_gpu(data) else data
+        self.data = data.to(device) if device != "cuda" or fits_gpu(data) else data
         inner = self.data.shape[1 + self.per_fold :]
         self.steps = inner[0] if self.by_step else 1
         self.shape = tuple(inner[1:] if self.by_step else inner)
