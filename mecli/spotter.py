@@ -1,13 +1,12 @@
-"""The network that tells expressions from what else a face does, and its weights that ship.
+"""The networks that tell expressions from what else a face does, and its weights that ship.
 
 Four convolutions over time, two seconds wide together, look at the curves of all regions
-and of the head. It was trained on made curves alone: see `mecli.bundle.spotter`.
+and of the head. They were trained on faces that nobody has: see `mecli.bundle.spotter`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +18,15 @@ if TYPE_CHECKING:
 WEIGHTS = Path(__file__).parent / "weights" / "spotter.safetensors"
 
 
+Layers = tuple[tuple["NDArray[np.float32]", "NDArray[np.float32]"], ...]
+"""Weights (out, in, width) and bias (out,) of each convolution of one network."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spotter:
-    """Weights (out, in, width) and biases (out,) of each convolution, the last one wide."""
+    """Networks trained alike from other random numbers, whose likelihoods are averaged."""
 
-    layers: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
+    networks: tuple[Layers, ...]
 
     def likelihood(self, curves: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (N, 3) how likely each moment of `curves` (N, C) is of each class.
@@ -31,29 +34,36 @@ class Spotter:
         `curves` are those of `mecli.spotting.bent`. Layer k looks at every 2^k-th moment;
         before the first and after the last there is rest.
         """
-        values = curves
-        for depth, (weights, bias) in enumerate(self.layers):
-            last = depth == len(self.layers) - 1
-            values = _convolved(values, weights, 1 if last else 2**depth) + bias
-            if not last:
-                values = np.maximum(values, 0)
-        shares = np.exp(values - values.max(axis=1, keepdims=True))
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float32)
+        said = [_likelihood(layers, curves) for layers in self.networks]
+        return np.asarray(np.mean(said, axis=0), dtype=np.float32)
 
 
-@lru_cache(maxsize=1)
-def load_spotter() -> Spotter:
-    """Return the spotter that ships."""
+def load_spotter(path: Path = WEIGHTS) -> Spotter:
+    """Return the spotter in the weights `path`, the one that ships by default."""
     from safetensors.numpy import load_file
 
-    arrays = load_file(WEIGHTS)
-    count = len(arrays) // 2
+    arrays = {name: values.astype(np.float32) for name, values in load_file(path).items()}
+    members: dict[str, list[str]] = {}
+    for name in sorted(arrays):
+        if name.endswith(".weight"):
+            members.setdefault(name.partition(".")[0], []).append(name.removesuffix(".weight"))
     return Spotter(
         tuple(
-            (arrays[f"{k}.weight"].astype(np.float32), arrays[f"{k}.bias"].astype(np.float32))
-            for k in range(count)
+            tuple((arrays[f"{layer}.weight"], arrays[f"{layer}.bias"]) for layer in layers)
+            for layers in members.values()
         )
     )
+
+
+def _likelihood(layers: Layers, curves: NDArray[np.float32]) -> NDArray[np.float32]:
+    values = curves
+    for depth, (weights, bias) in enumerate(layers):
+        last = depth == len(layers) - 1
+        values = _convolved(values, weights, 1 if last else 2**depth) + bias
+        if not last:
+            values = np.maximum(values, 0)
+    shares = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _convolved(

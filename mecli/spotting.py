@@ -75,7 +75,7 @@ def in_noise(
     if not fps > 0:
         raise InputError(f"fps is {fps}, expected a positive number")
     flat = np.hstack([displacement.reshape(len(displacement), -1), head]).astype(np.float64)
-    curves = _resampled(flat, fps)
+    curves = resampled(flat, fps)
     regions = 2 * displacement.shape[1]
     noise = np.maximum(_noise(curves), [_LEAST_NOISE_PX] * regions + list(_LEAST_HEAD_NOISE))
     # Both directions of a region share one noise.
@@ -138,7 +138,7 @@ def _lengths(curves: NDArray[np.float32], lids: Sequence[int]) -> NDArray[np.flo
     return np.asarray(lengths)
 
 
-def _resampled(values: Floats, fps: float) -> Floats:
+def resampled(values: Floats, fps: float) -> Floats:
     """Return `values` (T, C) at `MOMENTS_PER_S`, averaged over what lies between."""
     between = max(1, round(fps / MOMENTS_PER_S))
     if between > 1:

@@ -14,7 +14,6 @@ from mecli import cli
 from mecli.clips import Clip, Held
 from mecli.doubts import Doubt
 from mecli.errors import InputError, UsageError
-from mecli.interval_metrics import Spot, tally
 from mecli.landmarks.choose import choose
 from mecli.motion import REGIONS, measure
 from mecli.report.elan import Span
@@ -44,19 +43,25 @@ def held(images: NDArray[np.uint8]) -> Clip:
     return Clip("made", "s01", "held", (), held=Held(images))
 
 
-def test_the_expressions_of_a_long_video_are_found_and_nothing_else(sample: Path) -> None:
-    (video,) = spot([str(sample / "clips" / "long01.mp4")], OPTIONS)
-    with (sample / "annotation.csv").open() as sheet:
-        true = [
-            Spot(int(row["OnsetFrame"]) - 1, int(row["OffsetFrame"]) - 1)
-            for row in csv.DictReader(sheet)
-            if row["Filename"] == "long01"
-        ]
-    # Where, whatever it is called: one of the three lasts half a second to the frame.
-    found = [Spot(i.onset, i.offset) for i in video.intervals]
-    assert len(true) == 3
-    assert tally({"long01": true}, {"long01": found})["overall"].f1 >= 2 / 3
-    assert (video.frames, video.fps, video.seen) == (500, 50.0, 1.0)
+def test_a_long_video_is_spotted_in_and_scored_by_two_commands(
+    sample: Path, tmp_path: Path
+) -> None:
+    rows = (sample / "annotation.csv").read_text().splitlines()
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "long01.mp4").symlink_to(sample / "clips" / "long01.mp4")
+    kept = [rows[0], *(row for row in rows if "long01" in row)]
+    (tmp_path / "annotation.csv").write_text("\n".join(kept) + "\n")
+    chosen = ["spot", str(tmp_path), "--landmarks", "embedded", "-j", "0", "--json"]
+    spotted = CliRunner().invoke(cli.app, chosen)
+    assert spotted.exit_code == 0, spotted.stderr
+    lines = [json.loads(line) for line in spotted.stdout.splitlines()]
+    assert {(line["clip"], line["fps"]) for line in lines} == {("synth/s09/long01", 50.0)}
+    asked = ["evaluate", "--spotting", "-", "--truth", str(tmp_path), "--json"]
+    scored = CliRunner().invoke(cli.app, asked, input=spotted.stdout)
+    said = json.loads(scored.stdout)
+    assert (said["recordings"], round(said["minutes"] * 60, 1)) == (1, 10.0)
+    assert said["spotting"]["micro"]["true"] == 3
+    assert said["spotting"]["overall"]["f1"] >= 0.8
 
 
 def test_every_video_is_answered_in_its_order_whatever_is_wrong_with_one(

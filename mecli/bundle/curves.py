@@ -101,14 +101,14 @@ def made_video(seed: int) -> Lived:
     turns = np.stack([rotation(*row[:3]) for row in pose])
     posed = np.einsum("tij,tvj->tvi", turns, shape - PIVOT) + (PIVOT + pose[:, None, 3:])
     seen = project(posed, scene.camera).astype(np.float64)
-    return lived(plan, _measured(seen, curves, rng), MOMENTS_PER_S)
+    return lived(plan, _measured(seen, curves, rng))
 
 
-def lived(plan: ClipPlan, values: NDArray[np.float32], fps: float) -> Lived:
-    """Return `values` with what the plan, in frames at `fps`, says happened when."""
-    to_moments = MOMENTS_PER_S / fps
+def lived(plan: ClipPlan, values: NDArray[np.float32]) -> Lived:
+    """Return `values` of all moments with what the plan says happened when."""
+    to_moments = MOMENTS_PER_S / plan.fps
     events = tuple(
-        (a * to_moments, c * to_moments, "micro" if (c - a) / fps <= 0.5 + 1e-6 else "macro")
+        (a * to_moments, c * to_moments, "micro" if (c - a) / plan.fps <= 0.5 + 1e-6 else "macro")
         for a, _, c in plan.times
     )
     busy = tuple(
