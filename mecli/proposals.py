@@ -79,23 +79,31 @@ def _rows(name: str, text: str) -> Iterator[tuple[str, Any]]:
             if line.strip():
                 yield f"{name}: line {number}", _parsed(f"{name}: line {number}", line)
     elif start:
-        table = csv.DictReader(io.StringIO(text))
-        header = [cell.strip() for cell in table.fieldnames or ()]
-        missing = [word for word in ("clip", "onset", "offset") if word not in header]
-        if missing:
-            raise InputError(
-                f"{name}: no column {', '.join(missing)}; header is '{','.join(header)[:80]}', "
-                f"expected {_WANTED}"
-            )
-        for row in table:
-            yield f"{name}: line {table.line_num}", row
+        try:
+            yield from _table(name, text)
+        except csv.Error as error:
+            raise InputError(f"{name}: cannot be read as CSV: {error}") from error
+
+
+def _table(name: str, text: str) -> Iterator[tuple[str, Any]]:
+    table = csv.DictReader(io.StringIO(text))
+    header = [cell.strip() for cell in table.fieldnames or ()]
+    missing = [word for word in ("clip", "onset", "offset") if word not in header]
+    if missing:
+        raise InputError(
+            f"{name}: no column {', '.join(missing)}; header is '{','.join(header)[:80]}', "
+            f"expected {_WANTED}"
+        )
+    for row in table:
+        yield f"{name}: line {table.line_num}", row
 
 
 def _parsed(where: str, text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where}: is no JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        raise InputError(f"{where}: is no JSON: {reason}") from error
 
 
 def _proposal(where: str, row: Mapping[str, Any]) -> Proposal:

@@ -207,6 +207,9 @@ def test_intervals_are_read_from_a_file_too(tmp_path: Path) -> None:
         ('{"clip": "a", "onset": 5, "offset": 7, "kind": "long"}', "kind is 'long'"),
         ("clip,offset\n", "no column onset; header is 'clip,offset'"),
         ("clip,onset,offset\na,1,x\n", "line 2: offset is 'x'"),
+        ("clip,onset,offset\na,1\r2,3\n", "cannot be read as CSV"),
+        ("[" * 100_000, "is no JSON: maximum recursion"),
+        (f'{{"clip": "a", "onset": {"9" * 5000}}}', "line 1: is no JSON: Exceeds the limit"),
     ],
 )
 def test_what_is_no_interval_is_refused_by_its_line(text: str, said: str) -> None:

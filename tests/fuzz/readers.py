@@ -265,6 +265,57 @@ def _read_landmarks(folder: Path, file: str) -> None:
     PrecomputedLandmarker().find(frames, clip, [0, 1])
 
 
+def _intervals() -> dict[str, bytes]:
+    row = {"clip": "a.mp4", "onset": 3, "offset": 9, "apex": 5, "kind": "micro", "score": 0.9}
+    return {
+        "i.json": json.dumps([row, row | {"prediction": "surprise"}]).encode(),
+        "l.json": f"{json.dumps(row)}\n{json.dumps({'clip': 'b', 'error': 'x'})}\n".encode(),
+        "i.csv": b"clip,onset,offset,kind,prediction\na.mp4,3,9,micro,surprise\nb.mp4,1,2,macro,\n",
+    }
+
+
+def _read_intervals(folder: Path, file: str) -> None:
+    from mecli.proposals import read_proposals
+
+    read_proposals(folder / file)
+
+
+def _mutate_intervals(data: bytes, rng: Random, others: Sequence[bytes]) -> bytes:
+    way = damage.mutate_json if data[:1] == b"[" else damage.mutate_text
+    return way(data, rng, others)
+
+
+def _labels() -> dict[str, bytes]:
+    return {
+        "l.csv": b"label,class\nhappiness,positive\ndisgust,negative\n",
+        "c.csv": b"\xef\xbb\xbfclip,class\ntoy/s1/a,x\ntoy/s1/b,y\n",
+    }
+
+
+def _read_labels(folder: Path, file: str) -> None:
+    from mecli.labels import Annotation, apply_scheme
+
+    known = [Annotation(f"toy/s1/{n}", "toy", {"emotion": "happiness"}) for n in "ab"]
+    apply_scheme(str(folder / file), known)
+
+
+def _settings() -> dict[str, bytes]:
+    toml = b'[train]\nmodel = "ststnet"\nepochs = 3\nfreeze = false\ncache = ["a.h5"]\n'
+    return {"o.toml": toml, "o.json": _runs()["options.json"]}
+
+
+def _read_settings(folder: Path, file: str) -> None:
+    from typer.testing import CliRunner
+
+    from mecli import cli
+
+    words = ["train", "--options", str(folder / file), "--print-options"]
+    done = CliRunner().invoke(cli.app, words)
+    if done.exit_code not in {0, 2, 3, 4}:
+        raise done.exception or AssertionError(done.stderr)
+    assert done.stderr.count("\n") <= 6, done.stderr
+
+
 READERS = {
     "video": Reader(_videos, _read_video, guarded=True),
     "image": Reader(_images, _read_image, guarded=True),
@@ -276,6 +327,9 @@ READERS = {
     ),
     "sheet": Reader(_sheets, _read_sheet, _mutate_sheet),
     "run": Reader(_runs, _read_run, _mutate_run),
+    "intervals": Reader(_intervals, _read_intervals, _mutate_intervals),
+    "labels": Reader(_labels, _read_labels, damage.mutate_text),
+    "settings": Reader(_settings, _read_settings, _mutate_run),
     "predictions": Reader(_predictions, _read_predictions, damage.mutate_text),
     "landmarks": Reader(_landmarks, _read_landmarks),
 }  # fmt: skip
