@@ -42,7 +42,6 @@ def write_film(path: Path, clip: Clip, judged: Sequence[Judged]) -> None:
     end = max([*ends, *(one.frames - 1 for one in seen.values())])
     last = end + round(_TAIL_S * (fps or 0))
     frames = ((f.position, f.image) for f in read_frames(clip.pixels, 0, last))
-    path.parent.mkdir(parents=True, exist_ok=True)
     drawn = film(frames, pairs, end, list(seen.values()))
     write_video(path, drawn, shown_fps(fps, end + 1), crf=20)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import secrets
 import stat
 import warnings
@@ -20,8 +21,10 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from PIL import Image, UnidentifiedImageError
 
+from mecli import files
 from mecli.clips import Held
 from mecli.errors import InputError
+from mecli.overheard import overheard
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -42,6 +45,9 @@ _CONTAINERS = (
     "m4v,mjpeg,dv,mxf,nut,yuv4mpegpipe,gif,ivf"
 )
 _STAMPS = 1000
+_DAMAGE = re.compile("Corrupt JPEG data|Premature end of JPEG", re.IGNORECASE)
+# Some cameras pad the end.
+_HARMLESS = re.compile(r": [1-4] extraneous bytes before marker 0xd9")
 
 
 class Frame(NamedTuple):
@@ -147,15 +153,17 @@ def write_video(
 
     `crf` is the constant rate factor: 0 keeps every pixel's luma and chroma, 18 looks
     the same, 30 is coarse. Odd sizes are kept by not halving the chroma. Raises
-    `InputError` for no frames or frames of unequal size.
+    `InputError` for no frames or frames of unequal size, `NotWritten` for a full disk.
     """
     beside = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}{path.suffix}")
-    try:
-        with av.open(str(beside.absolute()), "w") as container:
-            _encode(container, path, frames, fps, crf)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with files.writing(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with av.open(str(beside.absolute()), "w") as container:
+                _encode(container, path, frames, fps, crf)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def _encode(
@@ -235,9 +243,14 @@ def _read_picture(path: Path, position: int) -> NDArray[np.uint8]:
     _check_header(path, data)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        with overheard() as said:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+            complaint = said()
     except cv2.error as error:
         raise InputError(f"{path}: frame {position} cannot be decoded: {error.err}") from error
+    # The decoder of JPEG goes on with grey blocks and only prints that something was wrong.
+    if _DAMAGE.match(complaint) and not _HARMLESS.search(complaint):
+        raise InputError(f"{path}: frame {position} is damaged ({complaint}); copy the file again")
     if image is None or image.dtype not in (np.uint8, np.uint16):
         raise InputError(
             f"{path}: frame {position} cannot be decoded: the image is cut, broken, or has "

@@ -21,6 +21,7 @@ FLOORS = [
         "folds",
         "metrics",
         "files",
+        "overheard",
         "calibration",
         "shards",
         "interval_metrics",

@@ -14,7 +14,7 @@ import pytest
 
 from mecli import video
 from mecli.clips import Held
-from mecli.errors import InputError
+from mecli.errors import InputError, NotWritten
 from mecli.video import frames_at, probe, read_frames, read_spans, write_video
 
 if TYPE_CHECKING:
@@ -317,6 +317,31 @@ def test_a_cut_image_is_an_error_that_names_the_frame(tmp_path: Path, suffix: st
     paths[1].write_bytes(paths[1].read_bytes()[:-200])
     with pytest.raises(InputError, match=rf"1\{suffix}: frame 1 cannot be decoded"):
         list(read_frames(tuple(paths)))
+
+
+def test_a_jpeg_that_decodes_with_complaints_is_damaged(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = save(tmp_path / "a.jpg", picture(0))
+    (frame,) = read_frames((path,))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-2] + b"\0\0" + whole[-2:])  # as some cameras end their pictures
+    np.testing.assert_array_equal(next(read_frames((path,))).image, frame.image)
+    rotten = bytearray(whole)
+    rotten[len(whole) // 2 : len(whole) // 2 + 40] = bytes(40)
+    path.write_bytes(rotten)
+    with pytest.raises(InputError, match=r"a\.jpg: frame 0 is damaged \(Corrupt JPEG data"):
+        list(read_frames((path,)))
+    assert capfd.readouterr().err == ""
+
+
+def test_a_video_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotWritten, match=r"file/a\.mp4: cannot be written"):
+        write_video(tmp_path / "file" / "a.mp4", iter([picture(0)]), 25)
+    with pytest.raises(InputError, match="no frames to write"):
+        write_video(tmp_path / "deep" / "a.mp4", iter([]), 25)
+    assert list((tmp_path / "deep").iterdir()) == []
 
 
 def test_text_is_neither_image_nor_video(tmp_path: Path) -> None:
