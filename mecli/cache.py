@@ -36,7 +36,6 @@ import contextlib
 import hashlib
 import json
 import os
-import time
 from collections import Counter
 from dataclasses import fields, replace
 from pathlib import Path
@@ -71,7 +70,6 @@ _STORED = {
 }
 _MAX_TEXT = 1 << 20
 _MAX_ARRAY_BYTES = 1 << 28
-_STALE_TEMP_S = 3600.0
 PARTS = ".parts"
 
 
@@ -260,12 +258,8 @@ def _reserve(path: Path, need: int) -> None:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what killed writers left half done, once no living one can still own it."""
     folder = parts_folder(path)
-    for leftover in [*folder.glob(".*.tmp"), *path.parent.glob(f".{path.name}.*.tmp")]:
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - leftover.stat().st_mtime > _STALE_TEMP_S:
-                leftover.unlink()
+    files.sweep([*folder.glob(".*.tmp"), *path.parent.glob(f".{path.name}.*.tmp")])
     with contextlib.suppress(OSError):
         folder.rmdir()
 

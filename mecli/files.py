@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import stat
+import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mecli.errors import InputError, NotWritten
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 LARGEST_TEXT = 64 << 20
 _LARGEST_JSON = 256 << 20
 _LONGEST_LINE = 1 << 20
+_STALE_S = 3600.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_NAME = {errno.ENAMETOOLONG, errno.ELOOP}
@@ -67,6 +69,14 @@ def write_parts(path: Path, parts: Iterable[bytes]) -> None:
         finally:
             beside.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+def sweep(leftovers: Iterable[Path]) -> None:
+    """Remove what killed writers left half done, once no living one can still own it."""
+    for path in leftovers:
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                path.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -116,7 +116,7 @@ except InputError as error:
 def test_another_error_of_torch_is_no_lack_of_memory(tmp_path: Path) -> None:
     job, tasks = started(tmp_path, "ststnet", 3)
     (job.run / "features.npy").unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match="is gone"):
         list(chunks.run_stacked(job, tasks))
     assert not chunks.is_out_of_memory(RuntimeError("shapes do not match"))
     assert chunks.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))

@@ -150,13 +150,19 @@ def _npy(count: int, features: Iterable[NDArray[np.generic]]) -> Iterator[bytes]
 
 def map_features(run: Path, name: str = FEATURES) -> NDArray[np.generic]:
     """Return the features, mapped and shared; writing to them changes no file."""
-    features: NDArray[np.generic] = np.load(run / name, mmap_mode="c", allow_pickle=False)
+    try:
+        features: NDArray[np.generic] = np.load(run / name, mmap_mode="c", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{run / name}: is gone; did another `mecli train` go on with this run? Resume it again"
+        ) from error
     return features
 
 
 def remove_features(run: Path, name: str = FEATURES) -> None:
-    """Drop the shared features once nobody needs them."""
+    """Drop the shared features once nobody needs them, and what killed writers left."""
     (run / name).unlink(missing_ok=True)
+    files.sweep(run.rglob(".*.tmp"))
 
 
 def write_predictions(
