@@ -63,7 +63,7 @@ def _parts(cache: Path) -> list[Path]:
 def _mend(found: Verified, apply: bool) -> Repaired:
     path = found.path
     if path.is_dir():
-        steps = list(_of_run(path, found.bad))
+        steps = list(_of_run(path, found.bad)) if _is_described(path) else []
     elif path.suffix == _CHECKPOINT:
         steps = []
     elif path.parent.name.endswith(PARTS):
@@ -79,6 +79,8 @@ def _mend(found: Verified, apply: bool) -> Repaired:
 def _of_run(run: Path, bad: Iterable[str]) -> Iterator[_Step]:
     """Set damaged files aside; a fold is its result and its weights."""
     paths = {Path(name) for name in bad}
+    if not paths:  # only not complete
+        yield _Step(f"{run}: nothing has to go", lambda: None)
     folds = {path for path in paths if path.parent.parent.name == "folds"}
     for path in sorted(folds):
         paths |= {path.with_suffix(suffix) for suffix in (".json", _CHECKPOINT)}
@@ -103,12 +105,12 @@ def _merging(cache: Path) -> Callable[[], object]:
     return lambda: merge_caches([cache])
 
 
-def _trained_again(run: Path) -> str:
+def _is_described(run: Path) -> bool:
     try:
         folder.read_run(run)
     except InputError:
-        return f"mecli train --options {run / folder.OPTIONS}"
-    return f"mecli train --resume {run}"
+        return False
+    return True
 
 
 def _told(path: Path, problems: tuple[str, ...], steps: list[_Step], apply: bool) -> Repaired:
@@ -116,7 +118,8 @@ def _told(path: Path, problems: tuple[str, ...], steps: list[_Step], apply: bool
         with files.writing(path):
             step.do()
     if path.is_dir():
-        following = _trained_again(path)
+        anew = f"--options {path / folder.OPTIONS}"
+        following = f"mecli train {f'--resume {path}' if _is_described(path) else anew}"
     elif path.suffix == _CHECKPOINT:
         following = "copy it anew, or train again"
     else:

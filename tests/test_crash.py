@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 OPTIONS = {"steps": 1}
 FORK = multiprocessing.get_context("fork")
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and limits of Linux")
+
 
 def crash(*words: str) -> str:
     """Run the program in a process of its own: it forks, which pytest's threads forbid."""

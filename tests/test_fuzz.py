@@ -17,6 +17,8 @@ from tests.fuzz.drive import damaged
 from tests.fuzz.mutate import mutate
 from tests.fuzz.readers import READERS, Reader
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and limits of Linux")
+
 
 @pytest.mark.parametrize("name", [n for n in READERS if n != "checkpoint"])
 def test_sound_files_are_read_and_damage_can_be_repeated(tmp_path: Path, name: str) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from tests.hostile.__main__ import wrong
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and limits of Linux")
+
 
 @pytest.mark.parametrize(
     ("code", "said", "peak", "why"),

@@ -94,6 +94,10 @@ def test_damaged_folds_are_set_aside_and_trained_again(tmp_path: Path) -> None:
     whole = {p.name: p.read_bytes() for p in run.glob("folds/0/*.safetensors")}
     whole["predictions.csv"] = (run / "predictions.csv").read_bytes()
     folds = run / "folds" / "0"
+    described = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**described, "status": "running"}))
+    (said,) = repair([run], HERE, apply=True)
+    assert said.steps == (f"{run}: nothing has to go",)
     (folds / "1.json").write_text("{}")
     (folds / "2.safetensors").write_bytes(b"")
     (run / "final.safetensors").write_bytes(b"")

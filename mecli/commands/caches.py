@@ -13,6 +13,14 @@ from mecli.commands.flags import Jobs, Json, Timeout
 from mecli.errors import InputError
 
 _WHICH = "Caches, folders of caches, or '-' for a list on stdin."
+_CachesAndRuns = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CACHE|RUN|CHECKPOINT...",
+        envvar="MECLI_CACHE",
+        help=f"{_WHICH} Run folders and .safetensors too. [default: mecli.h5]",
+    ),
+]
 
 
 def info(
@@ -39,14 +47,7 @@ def info(
 
 
 def verify(
-    caches: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="CACHE|RUN|CHECKPOINT...",
-            envvar="MECLI_CACHE",
-            help=f"{_WHICH} Run folders and .safetensors too. [default: mecli.h5]",
-        ),
-    ] = None,
+    caches: _CachesAndRuns = None,
     jobs: Jobs = None,
     timeout_s: Timeout = 300.0,
     json: Json = False,
@@ -72,14 +73,7 @@ def verify(
 
 
 def repair(
-    caches: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="CACHE|RUN...",
-            envvar="MECLI_CACHE",
-            help=f"{_WHICH} Run folders too. [default: mecli.h5]",
-        ),
-    ] = None,
+    caches: _CachesAndRuns = None,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; without, only say it.")] = False,
     jobs: Jobs = None,
     timeout_s: Timeout = 300.0,
