@@ -27,6 +27,7 @@ _NOSE_Y, _NOSE_WIDTH, _NOSE_HEIGHT = 0.18, 0.012, 0.06
 # What no rigid head of that depth does (shear, second degree) is believed if many cells say it.
 _RIDGE = np.array([0.0] * 4 + [0.5] * 2 + [20.0] * 8)
 _ITERATIONS = 6
+_FEWEST_PLACES = 12
 _FLOOR_PX = 0.06
 _SKIN, _MOUTH = 0.1, 0.03
 _LID_PX = ((7.0, 11.0), (7.0, 9.0))
@@ -43,7 +44,7 @@ def remove_rigid_motion(
     yaw and pitch by the depth of a mean face; how far it turned are the latter two, in
     half face widths. A reweighted least squares fit with Geman-McClure weights looks at
     nose, temples and upper cheeks; brows count a tenth, the mouth less, lids nothing. Raises
-    `InputError` for other shapes.
+    `InputError` for other shapes and for landmarks that are no face's.
     Sources: Longuet-Higgins, Prazdny 1980, 10.1098/rspb.1980.0057 (flow of a rigid body);
     Black, Anandan 1996, 10.1006/cviu.1996.0006 (robust motion).
     """
@@ -66,6 +67,8 @@ def without_rigid_motion(
     All in pixels of the 240×280 face.
     """
     fields, votes = _fields(places), _votes(landmarks, places)
+    if (votes == 1.0).sum() < _FEWEST_PLACES:
+        raise InputError("landmarks span no face: hardly anything lies between eyes and nose")
     observed = shifts.reshape(len(shifts), -1).astype(np.float64)
     believed = np.ones(shifts.shape[:2])
     for _ in range(_ITERATIONS):

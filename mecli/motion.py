@@ -8,6 +8,7 @@ stretch before, so that displacements join up. One stretch of frames is held at 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -184,8 +185,16 @@ def _moved(
     grays: list[Gray], landmarks: NDArray[np.float32] | None
 ) -> tuple[NDArray[np.float32], list[bool]]:
     """Return (F, 2R + 6) `displacement` and `head`, and where the face was there."""
-    if landmarks is None:
-        return np.zeros((len(grays), _COLUMNS), np.float32), [False] * len(grays)
+    if landmarks is not None:
+        # What was found may be no face that can be aligned: that stretch has none, then.
+        with suppress(InputError):
+            return _followed_through(grays, landmarks)
+    return np.zeros((len(grays), _COLUMNS), np.float32), [False] * len(grays)
+
+
+def _followed_through(
+    grays: list[Gray], landmarks: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], list[bool]]:
     to_face = face_transform(landmarks)
     points = landmarks @ to_face[:, :2].T + to_face[:, 2]
     # Half the size; pixel centres keep their place: x' + ½ = (x + ½) / 2.

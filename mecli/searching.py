@@ -56,7 +56,7 @@ def search(
     or never shows that face.
     """
     motion = measure(clip, fps, landmarker, face, progress)
-    curves = spotting.in_noise(motion.displacement, motion.head, fps / motion.step)
+    curves = spotting.in_noise(motion.displacement, motion.head, fps / motion.step, motion.seen)
     likelihood = load_spotter().likelihood(spotting.bent(curves))
     moments = spotting.intervals(likelihood, curves, LIDS, threshold)
     far = spotting.strength(curves, LIDS)

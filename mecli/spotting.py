@@ -58,15 +58,18 @@ class Interval:
 
 
 def in_noise(
-    displacement: NDArray[np.float32], head: NDArray[np.float32], fps: float
+    displacement: NDArray[np.float32],
+    head: NDArray[np.float32],
+    fps: float,
+    seen: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
     """Return (N, 2R + 6) how far regions and head are from where they rest, thirty times a second.
 
     `displacement` (T, R, 2) is in pixels of the 240×280 face, `head` (T, 6) as in `Motion`,
     `fps` their frames a second. Rest is the median of four seconds around; the unit is the
     noise of each region or number: the median change within a tenth of a second, which
-    rare movements do not raise. Raises `InputError` for another shape, fewer than two
-    frames or no rate.
+    rare movements do not raise, and moments in which the face is not `seen` (T,) do not
+    lower. Raises `InputError` for another shape, fewer than two frames or no rate.
     """
     if displacement.ndim != 3 or displacement.shape[-1] != 2 or len(displacement) < 2:
         raise InputError(f"displacement has shape {displacement.shape}, expected (T ≥ 2, R, 2)")
@@ -77,7 +80,11 @@ def in_noise(
     flat = np.hstack([displacement.reshape(len(displacement), -1), head]).astype(np.float64)
     curves = resampled(flat, fps)
     regions = 2 * displacement.shape[1]
-    noise = np.maximum(_noise(curves), [_LEAST_NOISE_PX] * regions + list(_LEAST_HEAD_NOISE))
+    there = np.ones(len(flat), bool) if seen is None else seen
+    noise = np.maximum(
+        _noise(curves, resampled(there[:, None].astype(np.float64), fps)[:, 0] == 1),
+        [_LEAST_NOISE_PX] * regions + list(_LEAST_HEAD_NOISE),
+    )
     # Both directions of a region share one noise.
     pairs = noise[:regions].reshape(-1, 2)
     noise[:regions] = np.repeat(np.sqrt((pairs**2).mean(axis=1)), 2)
@@ -150,12 +157,13 @@ def resampled(values: Floats, fps: float) -> Floats:
     return np.stack([np.interp(at, known, column) for column in values.T], axis=1)
 
 
-def _noise(curves: Floats) -> Floats:
-    """Return (C,) the robust spread of each moment about the middle of those beside it."""
-    if len(curves) <= 2 * _NOISE_LAG:
-        return np.zeros(curves.shape[1])
+def _noise(curves: Floats, there: NDArray[np.bool_]) -> Floats:
+    """Return (C,) the robust spread of each moment `there` about the middle of those beside it."""
     lag = _NOISE_LAG
-    change = curves[lag:-lag] - (curves[: -2 * lag] + curves[2 * lag :]) / 2
+    told = there[lag:-lag] & there[: -2 * lag] & there[2 * lag :]
+    if not told.any():
+        return np.zeros(curves.shape[1])
+    change = (curves[lag:-lag] - (curves[: -2 * lag] + curves[2 * lag :]) / 2)[told]
     return np.asarray(1.4826 * np.median(np.abs(change), axis=0))
 
 

@@ -101,5 +101,9 @@ def test_frames_do_not_depend_on_one_another(
 
 
 def test_other_shapes_are_refused() -> None:
+    upside_down = np.full((68, 2), 150.0)
+    upside_down[27:36] = 50.0
+    with pytest.raises(InputError, match="hardly anything lies between eyes and nose"):
+        remove_rigid_motion(np.zeros((2, *GRID, 2), np.float32), upside_down)
     with pytest.raises(InputError, match=r"shape \(35, 30, 2\) and landmarks \(5, 2\)"):
         remove_rigid_motion(np.zeros((35, 30, 2), np.float32), np.zeros((5, 2)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from mecli.searching import search
 from mecli.video import read_frames
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from mecli.interfaces import Face
 
 
 def held(images: NDArray[np.uint8]) -> Clip:
@@ -60,3 +64,32 @@ def test_a_face_that_comes_back_elsewhere_is_found_again(sample: Path) -> None:
     clip = held(np.stack([here] * 4 + [np.zeros_like(here)] * 4 + [there] * 5))
     seen = search(clip, 2.0, choose("embedded")).seen
     assert seen.tolist() == [True] * 4 + [False] * 5 + [True] * 4
+
+
+class Flat:
+    """Finds a face without depth: all landmarks on one line, every other time."""
+
+    name: ClassVar[str] = "flat"
+    paper: ClassVar[str] = "none"
+    doi: ClassVar[str] = "none"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def find(
+        self, frames: NDArray[np.uint8], clip: Clip | None = None, positions: Sequence[int] = ()
+    ) -> list[list[Face]]:
+        self.asked += 1
+        found = choose("embedded").find(frames, clip, positions)
+        if self.asked % 2:
+            return found
+        flat = found[0][0].landmarks.copy()
+        flat[:, 1] = flat[:, 1].mean()
+        return [[replace(found[0][0], landmarks=flat)]]
+
+
+def test_what_cannot_be_aligned_is_a_face_that_is_not_there(sample: Path) -> None:
+    found = search(held(faces(sample, 0, 12)), 2.0, Flat())
+    assert found.seen[:5].all()
+    assert not found.seen[5:9].any()
+    assert found.quality["lost"] > 0.2

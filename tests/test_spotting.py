@@ -85,6 +85,18 @@ def test_curves_are_in_multiples_of_their_own_noise() -> None:
     assert strength(curves, LIDS)[306] > 3 * np.median(strength(curves, LIDS))
 
 
+def test_noise_is_that_of_the_moments_that_show_the_face() -> None:
+    made, head = still(30.0)
+    seen = np.zeros(len(made), bool)
+    seen[:300] = True
+    made[300:], head[300:] = made[299], head[299]
+    part = in_noise(made, head, FPS, seen)[:200]
+    whole = in_noise(*still(30.0), FPS)[:200]
+    assert np.abs(part).mean() == pytest.approx(np.abs(whole).mean(), rel=0.2)
+    assert np.abs(in_noise(made, head, FPS)[:200]).mean() > 1.2 * np.abs(part).mean()
+    assert np.isfinite(in_noise(made, head, FPS, np.zeros(len(made), bool))).all()
+
+
 def test_a_pose_that_stays_is_taken_out() -> None:
     made, head = still(30.0)
     made[450:, 3:6, 0] += 3.0
