@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _SHOW_AFTER_S = 0.5
+_SAY_EVERY_S = 30.0
 
 
 class Report(Protocol):
@@ -29,10 +31,11 @@ class Report(Protocol):
 def progress(title: str) -> Iterator[Report]:
     """Show a bar on stderr while the block runs, if stderr is a terminal.
 
-    The bar appears only when the job takes longer than half a second.
+    The bar appears only when the job takes longer than half a second. Where nobody looks
+    (a file, a pipe, continuous integration) a plain line every half minute says the same.
     """
-    if not sys.stderr.isatty():
-        yield lambda done, total, message="", /: None
+    if not _is_watched():
+        yield _plain(title)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -62,6 +65,24 @@ def progress(title: str) -> Iterator[Report]:
         yield report
     finally:
         bar.stop()
+
+
+def _is_watched() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
+
+
+def _plain(title: str) -> Report:
+    start = said = time.monotonic()
+
+    def report(done: int, total: int, message: str = "", /) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if done and now - said >= _SAY_EVERY_S:
+            said = now
+            left = int((now - start) * max(total - done, 0) / done)
+            note(f"{title} {done}/{total}, {left // 60}:{left % 60:02d} min left, {message}")
+
+    return report
 
 
 def note(text: str) -> None:

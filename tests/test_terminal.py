@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import signal
 import sys
 import time
@@ -25,6 +26,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Screen:
     screen = Screen()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("CI", raising=False)
     return screen
 
 
@@ -64,6 +66,19 @@ def test_nothing_is_drawn_where_nobody_looks(capsys: pytest.CaptureFixture[str])
     with terminal.progress("extract") as report:
         report(1, 2)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("CI", "true")])
+def test_a_long_job_says_plain_lines_where_no_bar_can_move(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    screen = watch(monkeypatch)
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(terminal, "_SAY_EVERY_S", 0.0)
+    with terminal.progress("train") as report:
+        report(0, 4, "")
+        report(1, 4, "fold s01")
+    assert re.fullmatch(r"train 1/4, \d+:\d\d min left, fold s01\n", screen.getvalue())
 
 
 def test_results_go_to_stdout_and_notes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
