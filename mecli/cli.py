@@ -66,7 +66,7 @@ app = typer.Typer(
     name="mecli",
     help="Recognise facial micro-expressions, honestly and fast.",
     epilog="A first run: mecli extract sample_data && mecli train && mecli evaluate",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -81,11 +81,24 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    ctx: typer.Context,
     _version_wanted: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     terminal.raise_on_sigterm()
+    if ctx.invoked_subcommand is None:
+        terminal.show(_map(ctx.command))
+
+
+def _map(root: Any) -> str:
+    """Return where one is, and every verb with its one line."""
+    from mecli import whereabouts
+    from mecli.report.here import map_text
+
+    verbs = [(name, one.get_short_help_str(limit=90)) for name, one in root.commands.items()]
+    here = whereabouts.look(whereabouts.named_caches(), whereabouts.named_runs())
+    return map_text(here, verbs, __version__, sys.stdout)
 
 
 app.command()(extract.extract)

@@ -53,6 +53,7 @@ FLOORS = [
         "checkpoints",
         "recipe",
     },
+    {"whereabouts"},
     {"report", "training", "preprocess", "terminal", "motion"},
     {"leaks", "searching"},
     {
