@@ -15,6 +15,7 @@ from mecli.commands import (
     bench,
     caches,
     check,
+    doctor,
     evaluate,
     export,
     extract,
@@ -116,6 +117,7 @@ app.command()(caches.merge)
 app.command()(export.export)
 app.command()(synth.synth)
 app.command()(models.models)
+app.command()(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 for _command in (*app.registered_commands, *bench.app.registered_commands):
     _command.cls = Verb

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import av
 import cv2
@@ -35,6 +35,7 @@ cv2.setNumThreads(1)
 # What is wrong with a picture is told once, by the exception.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
+ENCODER = "libx264"
 MAX_SIDE_PX = 8192
 MAX_PIXELS = 40_000_000
 _MAX_PICTURE_BYTES = 1 << 29
@@ -166,6 +167,15 @@ def write_video(
             beside.unlink(missing_ok=True)
 
 
+def has_codec(name: str, mode: Literal["r", "w"]) -> bool:
+    """Whether the FFmpeg at hand decodes (``r``) or encodes (``w``) the codec called `name`."""
+    try:
+        av.Codec(name, mode)
+    except av.codec.codec.UnknownCodecError:
+        return False
+    return True
+
+
 def _encode(
     container: Any, path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, crf: float
 ) -> None:
@@ -173,7 +183,7 @@ def _encode(
     for position, image in enumerate(frames):
         height, width = image.shape[:2]
         if stream is None:
-            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(100_000))
+            stream = container.add_stream(ENCODER, rate=Fraction(fps).limit_denominator(100_000))
             stream.width, stream.height = width, height
             stream.pix_fmt = "yuv444p" if height % 2 or width % 2 or crf == 0 else "yuv420p"
             stream.codec_context.thread_count = 1

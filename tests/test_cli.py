@@ -25,6 +25,7 @@ from mecli.commands.audit import audit
 from mecli.commands.bench import bench_extract, bench_predict, bench_train
 from mecli.commands.caches import info, merge, repair, verify
 from mecli.commands.check import check
+from mecli.commands.doctor import doctor
 from mecli.commands.evaluate import evaluate
 from mecli.commands.export import export
 from mecli.commands.extract import extract
@@ -35,6 +36,7 @@ from mecli.commands.preview import preview
 from mecli.commands.spot import spot
 from mecli.commands.synth import synth
 from mecli.commands.train import train
+from mecli.doctor import DoctorOptions
 from mecli.evaluate import EvaluateOptions
 from mecli.export import ExportOptions
 from mecli.extract import ExtractOptions
@@ -80,6 +82,7 @@ def run(*arguments: str, **environment: str) -> Any:
         (preview, PreviewOptions),
         (export, ExportOptions),
         (models, ZooOptions),
+        (doctor, DoctorOptions),
     ],
 )
 def test_the_defaults_of_a_command_are_those_of_its_options(command: Any, options: Any) -> None:
@@ -121,6 +124,7 @@ def test_every_flag_has_help_and_every_command_an_example() -> None:
         repair,
         preview,
         export,
+        doctor,
     ):
         assert re.search("Example: .*mecli ", command.__doc__ or "")
         for name, hint in get_type_hints(command, include_extras=True).items():

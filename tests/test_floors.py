@@ -75,7 +75,7 @@ FLOORS = [
     },
     {"exhibits", "units", "bundle", "repair"},
     {"predict"},
-    {"predictor"},
+    {"predictor", "doctor"},
     {"bench"},
     {"commands"},
     {"cli"},
