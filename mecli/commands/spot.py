@@ -34,7 +34,7 @@ def spot(
     ] = "auto",
     threshold: Annotated[
         float, typer.Option(help="Least score of an interval: how likely it is one, 0 to 1.")
-    ] = 0.8,
+    ] = 0.85,
     fps: Annotated[
         float | None, typer.Option(help="Frames per second, whatever the videos say.")
     ] = None,
