@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typer.testing import CliRunner
 
 from mecli import cli, doctor
+from tests import published
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,7 @@ def test_a_machine_that_has_all_is_healthy_and_judges_a_clip(
     result = run("--json")
     assert result.exit_code == 0, result.stdout
     told = json.loads(result.stdout)
+    published.check("doctor", told)
     assert told["healthy"]
     findings = told["findings"]
     assert by_name(findings, "packages")["torch"]["state"] == "ok"
