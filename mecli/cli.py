@@ -19,6 +19,7 @@ from mecli.commands import (
     evaluate,
     export,
     extract,
+    guide,
     models,
     predict,
     preview,
@@ -118,6 +119,7 @@ app.command()(export.export)
 app.command()(synth.synth)
 app.command()(models.models)
 app.command()(doctor.doctor)
+app.command()(guide.guide)
 app.add_typer(bench.app, name="bench")
 for _command in (*app.registered_commands, *bench.app.registered_commands):
     _command.cls = Verb

@@ -42,6 +42,12 @@ def _magnifications(_ctx: Any) -> Sequence[str]:
     return ["none", *(f"{name}:" for name in registry.names("magnification"))]
 
 
+def _topics(_ctx: Any) -> Sequence[str]:
+    from mecli.guide.topics import TOPICS
+
+    return (*TOPICS, "schema")
+
+
 _OFFERS: dict[str, Names] = {
     "model": _registered("model"),
     "models": _registered("model"),
@@ -61,6 +67,7 @@ _OFFERS: dict[str, Names] = {
     "resume": _runs,
     "runs": _runs,
     "targets": _runs,
+    "topic": _topics,
 }
 
 

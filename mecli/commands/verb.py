@@ -48,14 +48,14 @@ class Verb(TyperCommand):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._own: list[Any] = list(self.params)
-        self._environment: dict[str, str] = {}
-        for param in self._own:
+        self.own: list[Any] = list(self.params)
+        self.environment: dict[str, str] = {}
+        for param in self.own:
             _tidy(param)
             completion.attach(param, settings.key(param))
             if isinstance(param.envvar, str):
                 # Looked up here, where a file goes before it.
-                self._environment[param.name] = param.envvar
+                self.environment[param.name] = param.envvar
                 param.help = f"{param.help} [env var: {param.envvar}]"
                 param.envvar = None
         self.params += _shared_params()
@@ -68,12 +68,12 @@ class Verb(TyperCommand):
         if not ctx.resilient_parsing:
             first, _, _ = self.make_parser(ctx).parse_args(list(args))
         path = words(ctx)
-        ctx.default_map = settings.from_environment(path, self._own, self._environment)
+        ctx.default_map = settings.from_environment(path, self.own, self.environment)
         if first.get("options_file"):
             file, verbs = Path(first["options_file"]), ctx.find_root().command.commands
-            ctx.default_map |= settings.from_file(file, path, self._own, verbs)
+            ctx.default_map |= settings.from_file(file, path, self.own, verbs)
         if first.get("print_options"):
-            for param in self._own:
+            for param in self.own:
                 param.required = False
         return super().parse_args(ctx, args)
 
@@ -81,7 +81,7 @@ class Verb(TyperCommand):
         """Run the verb, or print its options; then say what was written and what comes next."""
         del ctx.params["options_file"]
         if ctx.params.pop("print_options"):
-            terminal.show(settings.to_toml(words(ctx), self._own, ctx.params))
+            terminal.show(settings.to_toml(words(ctx), self.own, ctx.params))
             return None
         try:
             result = super().invoke(ctx)
