@@ -185,7 +185,7 @@ def test_the_shell_completes_names_of_the_registry_and_of_runs(tmp_path: Path) -
         ("extract", {"only_list": True, "cache": Path("mecli.h5")}, None, ""),
         ("train", {}, [Path("runs/1")], "wrote runs/1; next: mecli evaluate runs/1"),
         ("evaluate", {"runs": ["runs/1"]}, None, "next: mecli audit runs/1"),
-        ("evaluate", {"runs": None}, None, ""),
+        ("evaluate", {"runs": None, "report": True, "figures": None}, None, ""),
         ("predict", {"csv": Path("a.csv"), "report_file": Path("a.html")}, None,
          "wrote a.csv, a.html"),
         ("predict", {"csv": Path("-"), "report_file": None}, None, ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     Params = Mapping[str, Any]
 
 # Options and arguments that name what a verb writes, whichever verb it is.
-_WRITTEN = ("out", "csv", "eaf", "overlay", "report", "report_file", "figures", "latex", "markdown")
+_WRITTEN = ("out", "csv", "eaf", "overlay", "report", "report_file", "figures")
 _DEFAULT_CACHE = "mecli.h5"
 
 
@@ -20,7 +21,8 @@ def line(verb: str, params: Params, result: Any) -> str:
 
     It is empty where nothing was written and no verb follows.
     """
-    written = [str(params[name]) for name in _WRITTEN if params.get(name) is not None]
+    # A flag of such a name writes to stdout.
+    written = [str(params[name]) for name in _WRITTEN if isinstance(params.get(name), Path)]
     extra, following = _VERBS.get(verb, _nothing)(params, result)
     said = [*extra, *(name for name in written if name != "-")]
     parts = [f"wrote {', '.join(said)}"] if said else []
