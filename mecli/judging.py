@@ -23,7 +23,7 @@ from mecli.training.checkpoint import load_checkpoint, scores
 from mecli.video import probe, read_frames, read_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from mecli.clips import Clip
@@ -133,9 +133,27 @@ class Judge:
             dismissed=len(judged) - len(kept),
         )
         if not kept:
-            nothing = Answer(clip.clip_id, clip.location, kind=NOTHING, face=face + 1, fps=clip.fps)
-            kept = [Judged(nothing)]
+            kept = [Judged(self._nothing(clip, face, {**found.quality, **measured}))]
         return [one._replace(answer=replace(one.answer, watched=watched)) for one in kept]
+
+    def _nothing(self, clip: Clip, face: int, quality: dict[str, float]) -> Answer:
+        """Return that a long video shows no expression, and why that may be wrong."""
+        return Answer(
+            clip.clip_id,
+            clip.location,
+            kind=NOTHING,
+            unsure=doubts(quality, clip.fps, {}, chosen=self._chosen),
+            face=face + 1,
+            fps=clip.fps,
+            quality={name: round(value, 6) for name, value in quality.items()},
+            landmarker=self.landmarker.name,
+            issues=_told_issues(clip.issues),
+        )
+
+    @property
+    def _chosen(self) -> bool:
+        """Whether somebody named the face, so that others beside it are no surprise."""
+        return self.question.all_faces or self.question.face is not None
 
     def _interval(
         self,
@@ -174,8 +192,7 @@ class Judge:
         shares = scores(self.checkpoint, [record])[0]
         named = dict(zip(self.checkpoint.classes, map(float, shares), strict=True))
         method, parts = attribute(self.checkpoint, record, self.question.attribution)
-        chosen = self.question.all_faces or self.question.face is not None
-        unsure = doubts(quality, record.fps, named, chosen=chosen) if quality else ()
+        unsure = doubts(quality, record.fps, named, chosen=self._chosen) if quality else ()
         if record.onset_estimated and record.offset_estimated and record.fps:
             unsure += of_length(record.frame_count / record.fps)
         return Answer(
@@ -195,8 +212,7 @@ class Judge:
             attribution=method,
             quality={name: round(value, 6) for name, value in quality.items()},
             landmarker=record.landmarker,
-            # Who is shown matters for training only.
-            issues=tuple(i for i in record.issues if not i.startswith(SUBJECT_UNKNOWN)),
+            issues=_told_issues(record.issues),
         )
 
 
@@ -205,6 +221,11 @@ def _is_long(clip: Clip, count: int | None) -> bool:
     if clip.fps is None or not clip.onset is clip.apex is clip.offset is None:
         return False
     return count is None or count > LONG_S * clip.fps
+
+
+def _told_issues(issues: Sequence[str]) -> tuple[str, ...]:
+    # Who is shown matters for training only.
+    return tuple(issue for issue in issues if not issue.startswith(SUBJECT_UNKNOWN))
 
 
 def _failed(clip: Clip, error: InputError) -> Judged:

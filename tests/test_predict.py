@@ -267,12 +267,17 @@ def test_the_command_prints_a_table_or_json_lines(run: TrainResult, sample: Path
 
 def test_bench_predict_measures_cold_and_warm(run: TrainResult, sample: Path) -> None:
     chosen = ["bench", "predict", str(sample), "--checkpoint", str(run.final), "--repeats", "1"]
-    done = CliRunner().invoke(cli.app, [*chosen, "--frames", "30", "--json"])
+    short = ["--frames", "30", "--long-s", "2.5", "--json"]
+    done = CliRunner().invoke(cli.app, [*chosen, *short])
     assert done.exit_code == 0, done.stderr
     figures = json.loads(done.stdout)
     assert (figures["frames"], figures["model"]) == (30, "roi-flow-lstm")
     assert figures["cold_s"] > figures["warm_s"] > 0
     assert {"decode", "align", "flow", "model"} <= set(figures["stage_shares"])
+    assert (figures["long_frames"], figures["long_frames_per_s"] > 0) == (75, True)
+    assert figures["long_stage_shares"]["spot"] > 0
+    with pytest.raises(UsageError, match="--long-s is 1, expected 0 or more than the 2"):
+        BenchPredictOptions(long_s=1)
     with pytest.raises(UsageError, match="0 repeats of 200 frames"):
         BenchPredictOptions(repeats=0)
     with pytest.raises(InputError, match="cannot judge the benchmark's clip"):

@@ -11,9 +11,11 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mecli import video
 from mecli.clips import Held
+from mecli.corpora.sources import read_sources
 from mecli.errors import InputError, NotWritten
 from mecli.video import frames_at, probe, read_frames, read_spans, write_video
 
@@ -102,6 +104,15 @@ def test_a_video_that_does_not_say_its_length_is_counted(tmp_path: Path) -> None
     path = tmp_path / "c.mkv"
     write_video(path, (picture(k) for k in range(COUNT)), fps=25)
     assert probe(path).frame_count == COUNT
+
+
+def test_an_animated_gif_is_a_video(tmp_path: Path) -> None:
+    images = [Image.fromarray(picture(k)) for k in range(COUNT)]
+    images[0].save(tmp_path / "c.gif", save_all=True, append_images=images[1:], duration=20)
+    (found,) = read_sources([tmp_path / "c.gif"])
+    info = probe(found.pixels)
+    assert (info.width, info.height, info.frame_count) == (WIDTH, HEIGHT, COUNT)
+    assert info.fps == pytest.approx(50, rel=0.01)
 
 
 def test_a_range_that_runs_backwards_is_refused(clip: Path) -> None:

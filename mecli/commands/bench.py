@@ -58,9 +58,14 @@ def bench_predict(
     frames: Annotated[int, typer.Option(help="Frames of the clip.")] = 200,
     fps: Annotated[float, typer.Option(help="Its frames per second.")] = 200.0,
     repeats: Annotated[int, typer.Option(help="How often; medians are told.")] = 5,
+    long_s: Annotated[
+        float, typer.Option(help="Seconds of a long video, searched and judged; 0 for none.")
+    ] = 20.0,
     json: Json = False,
 ) -> None:
     """Judge a clip of one second, cold (a whole process) and warm (the model is loaded).
+
+    Then a long video, which is searched first: its frames a second.
 
     Example: mecli bench predict sample_data --json
     """
@@ -68,7 +73,12 @@ def bench_predict(
     from mecli.report.clips import figures_text
 
     options = verb.BenchPredictOptions(
-        checkpoint=checkpoint, runs=folder, frames=frames, fps=fps, repeats=repeats
+        checkpoint=checkpoint,
+        runs=folder,
+        frames=frames,
+        fps=fps,
+        repeats=repeats,
+        long_s=long_s,
     )
     with terminal.progress("bench predict") as progress:
         figures = verb.bench_predict(source, options, progress=progress)

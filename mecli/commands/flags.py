@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
-from mecli import registry, terminal
+from mecli import files, registry, terminal
 from mecli.errors import InputError, UsageError
 
 N = TypeVar("N", int, float)
@@ -39,6 +39,38 @@ ClusterAddress = Annotated[
 CorpusName = Annotated[
     str | None, typer.Option(help=f"Read every source as one of: {known('corpus')}.")
 ]
+
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CLIP...",
+        help="Videos, image folders, corpus folders, manifests, or '-' for a list on stdin.",
+        show_default=False,
+    ),
+]
+Csv = Annotated[
+    Path | None, typer.Option(help="Also write what is found as CSV; - is stdout, alone.")
+]
+
+
+def check_csv(csv: Path | None, *, json: bool, force: bool) -> None:
+    """Raise before any work if two results want stdout, or the file is there already."""
+    if csv is not None and str(csv) == "-" and json:
+        raise UsageError("--json and --csv - both write to stdout; name a file with --csv")
+    if csv is not None and csv.exists() and not force:
+        raise InputError(f"{csv}: exists; name another file, or replace it with --force")
+
+
+def show_rows(csv: Path | None, rows: Callable[[], str], table: Callable[[], str] | None) -> None:
+    """Write `rows` to the file or stdout if asked for, and `table` if stdout is free for it."""
+    if csv is not None and str(csv) == "-":
+        terminal.show(rows())
+        return
+    if csv is not None:
+        files.write_text(csv, rows())
+    if table is not None:
+        terminal.show(table())
 
 
 def leave_if_failed(failures: Mapping[str, str]) -> None:

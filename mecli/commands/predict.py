@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mecli import checkpoints, files, terminal
-from mecli.commands.flags import CorpusName, Jobs, Json, RunsFolder, Timeout, known, leave_if_failed
-from mecli.errors import InputError, UsageError
+from mecli import checkpoints, terminal
+from mecli.commands.flags import (
+    CorpusName,
+    Csv,
+    Jobs,
+    Json,
+    RunsFolder,
+    Sources,
+    Timeout,
+    check_csv,
+    known,
+    leave_if_failed,
+    show_rows,
+)
 from mecli.question import ATTRIBUTIONS
 
 if TYPE_CHECKING:
@@ -18,14 +29,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="CLIP...",
-            help="Videos, image folders, corpus folders, manifests, or '-' for a list on stdin.",
-            show_default=False,
-        ),
-    ],
+    sources: Sources,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -72,9 +76,7 @@ def predict(
         Path | None,
         typer.Option("--report", help="Also write one HTML page that needs nothing else."),
     ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(help="Also write the answers as CSV; - is stdout, alone.")
-    ] = None,
+    csv: Csv = None,
     force: Annotated[
         bool, typer.Option("--force", help="Judge clips below 25 frames/s; replace files.")
     ] = False,
@@ -117,7 +119,7 @@ def predict(
             "faces only (mecli models show bundled)"
         )
     answers: list[Answer] = []
-    _check_outputs(csv, json=json, force=force)
+    check_csv(csv, json=json, force=force)
     with terminal.progress("predict") as progress:
         # A bar and lines of JSON would write over each other on one terminal.
         shown = None if json and sys.stdout.isatty() else progress
@@ -125,18 +127,9 @@ def predict(
             answers.append(answer)
             if json:
                 terminal.show_json_lines([answer.as_json()])
-    if csv is not None and str(csv) != "-":
-        files.write_text(csv, report.answers_csv(answers))
-    if csv is not None and str(csv) == "-":
-        terminal.show(report.answers_csv(answers))
-    elif not json:
-        terminal.show(report.answers_text(answers, sys.stdout))
+    show_rows(
+        csv,
+        lambda: report.answers_csv(answers),
+        None if json else lambda: report.answers_text(answers, sys.stdout),
+    )
     leave_if_failed({answer.clip: answer.error for answer in answers if answer.error})
-
-
-def _check_outputs(csv: Path | None, *, json: bool, force: bool) -> None:
-    """Raise before any work if two results want stdout, or a file is there already."""
-    if csv is not None and str(csv) == "-" and json:
-        raise UsageError("--json and --csv - both write to stdout; name a file with --csv")
-    if csv is not None and csv.exists() and not force:
-        raise InputError(f"{csv}: exists; name another file, or replace it with --force")

@@ -8,23 +8,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mecli import files, terminal
-from mecli.commands.flags import CorpusName, Jobs, Json, Timeout, known, leave_if_failed
-from mecli.errors import InputError, UsageError
+from mecli import terminal
+from mecli.commands.flags import (
+    CorpusName,
+    Csv,
+    Jobs,
+    Json,
+    Sources,
+    Timeout,
+    check_csv,
+    known,
+    leave_if_failed,
+    show_rows,
+)
 
 if TYPE_CHECKING:
     from mecli.report.spots import Spotted
 
 
 def spot(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="VIDEO...",
-            help="Videos, image folders, corpus folders, manifests, or '-' for a list on stdin.",
-            show_default=False,
-        ),
-    ],
+    sources: Sources,
     corpus: CorpusName = None,
     landmarks: Annotated[
         str, typer.Option(help=f"auto or one of: {known('landmarker')}.")
@@ -40,9 +43,7 @@ def spot(
     ] = None,
     jobs: Jobs = None,
     timeout_s: Timeout = 7200.0,
-    csv: Annotated[
-        Path | None, typer.Option(help="Also write the intervals as CSV; - is stdout, alone.")
-    ] = None,
+    csv: Csv = None,
     eaf: Annotated[
         Path | None,
         typer.Option(help="Also write an ELAN document on each video into this folder."),
@@ -75,10 +76,7 @@ def spot(
         eaf=eaf,
         force=force,
     )
-    if csv is not None and str(csv) == "-" and json:
-        raise UsageError("--json and --csv - both write to stdout; name a file with --csv")
-    if csv is not None and csv.exists() and not force:
-        raise InputError(f"{csv}: exists; name another file, or replace it with --force")
+    check_csv(csv, json=json, force=force)
     videos: list[Spotted] = []
     with terminal.progress("spot") as progress:
         # A bar and lines of JSON would write over each other on one terminal.
@@ -87,10 +85,9 @@ def spot(
             videos.append(video)
             if json:
                 terminal.show_json_lines(video.as_json())
-    if csv is not None and str(csv) != "-":
-        files.write_text(csv, report.spots_csv(videos))
-    if csv is not None and str(csv) == "-":
-        terminal.show(report.spots_csv(videos))
-    elif not json:
-        terminal.show(report.spots_text(videos, sys.stdout))
+    show_rows(
+        csv,
+        lambda: report.spots_csv(videos),
+        None if json else lambda: report.spots_text(videos, sys.stdout),
+    )
     leave_if_failed({video.clip: video.error for video in videos if video.error})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".pgm", ".webp"})
 VIDEO_SUFFIXES = frozenset(
-    {".avi", ".mp4", ".mov", ".mkv", ".webm", ".wmv", ".m4v", ".mpg", ".mpeg", ".flv"}
+    {".avi", ".mp4", ".mov", ".mkv", ".webm", ".wmv", ".m4v", ".mpg", ".mpeg", ".flv", ".gif"}
 )
 _DIGITS = re.compile(r"(\d+)")
 _INTEGER = re.compile(r"\d+")
