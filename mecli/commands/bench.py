@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from mecli import terminal
-from mecli.commands.flags import Jobs, Json, RunsFolder, known, leave_if_failed
+from mecli.commands.flags import (
+    Jobs,
+    Json,
+    RunsFolder,
+    known,
+    leave_if_failed,
+    whole_numbers,
+)
 from mecli.errors import UsageError
 
 app = typer.Typer(
@@ -146,6 +153,36 @@ def bench_results(
     else:
         terminal.show(report.to_text(found, sys.stdout))
     leave_if_failed(failures)
+
+
+@app.command("scale")
+def bench_scale(
+    clips: Annotated[
+        str, typer.Option(help="Numbers of clips, one size after another.")
+    ] = "442,4420",
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where the files go: 1 MB a clip. [default: the temporary folder]"),
+    ] = None,
+    jobs: Jobs = None,
+    json: Json = False,
+) -> None:
+    """Measure what the cache and a LOSO cost as clips grow to 10 and 100 times MEGC 2019.
+
+    Clips are made up. One epoch of two folds a worker is trained; the LOSO is extrapolated.
+
+    Example: mecli bench scale --clips 442,4420,44200 --folder /data/tmp
+    """
+    from mecli.bench import scale as verb
+    from mecli.report.bench import scale_text
+
+    options = verb.BenchScaleOptions(whole_numbers("--clips", clips), folder, jobs)
+    with terminal.progress("bench scale") as progress:
+        rows = verb.bench_scale(options, progress=progress)
+    if json:
+        terminal.show_json(rows)
+    else:
+        terminal.show(scale_text(rows, sys.stdout))
 
 
 @app.command("synth")

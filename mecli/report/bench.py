@@ -8,7 +8,7 @@ from mecli.report.clips import stages_text
 from mecli.report.tables import Table, render
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import TextIO
 
 
@@ -38,6 +38,14 @@ def training_text(figures: Mapping[str, Any], stream: TextIO | None = None) -> s
         rows = [[name.replace("_", " "), str(value)] for name, value in figures["gpu"].items()]
         blocks.append(Table(["stacked", ""], rows, left=2))
     return render(blocks, stream)
+
+
+def scale_text(rows: Sequence[Mapping[str, Any]], stream: TextIO | None = None) -> str:
+    """Return one line per figure, one column per number of clips."""
+    names = [name for name in rows[0] if name != "clips"]
+    lines = [[name.replace("_", " "), *(str(row[name]) for row in rows)] for name in names]
+    head = ["bench scale, clips", *(str(row["clips"]) for row in rows)]
+    return render([Table(head, lines)], stream)
 
 
 def _row(name: str, model: Mapping[str, Any]) -> list[str]:
