@@ -3,9 +3,6 @@
 An image holds u in red and v in green, each stretched to 0–255 by its own minimum and
 maximum, so that the zero and the size of the motion are lost. The zero comes back as the
 motion that most of the face shares; the size does not, and is set to a nominal one.
-
-An image shows more than the face of this project does. The regions lie where the same
-skin is, so that what a model learned of regions in video holds for those of images.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ import numpy as np
 from mecli.errors import InputError
 from mecli.flow import remove_head_motion
 from mecli.records import ClipRecord, described
-from mecli.rois import FACE_SIZE, ROI_BOXES
+from mecli.rois import ROI_BOXES
 from mecli.video import read_frames
 
 if TYPE_CHECKING:
@@ -29,21 +26,6 @@ if TYPE_CHECKING:
 
 NOMINAL_RMS_PX = 0.5
 """Root mean square of u and v over a map after scaling, in pixels of the 240×280 face."""
-
-WINDOW_PX = (-22.0, -57.0, 262.0, 284.0)
-"""Left, top, right and bottom of what an image shows, in pixels of the 240×280 face.
-
-Read off where brows and mouth corners move in the mean map of each class of the MEGC 2019
-release; ± 5 % in size and ± 8 px in place.
-"""
-
-
-def boxes_in_window() -> NDArray[np.float32]:
-    """Return the ROIs (6, 4) of an image stretched to 240×280 px: the skin of `ROI_BOXES`."""
-    left, top, right, bottom = WINDOW_PX
-    height, width = FACE_SIZE
-    scale = np.array([width / (right - left), height / (bottom - top)] * 2)
-    return np.asarray((ROI_BOXES - [left, top] * 2) * scale, dtype=np.float32)
 
 
 def flow_of_image(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -82,6 +64,6 @@ def record_of_images(clip: Clip, chosen: Sequence[int]) -> ClipRecord:
         issues=clip.issues,
         flow=flow,
         apex_flow=maps[0],
-        roi_boxes=boxes_in_window(),
+        roi_boxes=ROI_BOXES.copy(),
         steps=np.arange(len(flow), dtype=np.float32),
     )

@@ -10,14 +10,7 @@ from mecli.cache import open_cache
 from mecli.clips import Clip
 from mecli.errors import InputError
 from mecli.extract import ExtractOptions, extract
-from mecli.flow_images import (
-    NOMINAL_RMS_PX,
-    WINDOW_PX,
-    boxes_in_window,
-    flow_of_image,
-    record_of_images,
-)
-from mecli.rois import ROI_BOXES
+from mecli.flow_images import NOMINAL_RMS_PX, flow_of_image, record_of_images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,14 +79,3 @@ def test_chosen_images_make_the_sequence_and_absent_ones_are_named(tmp_path: Pat
     assert record_of_images(clip, (0, 1)).flow.shape == (3, 28, 28, 2)
     with pytest.raises(InputError, match="clip smic/s1/a: flow image 2 asked for, but it has 2"):
         record_of_images(clip, (0, 2))
-
-
-def test_regions_of_an_image_lie_on_the_skin_that_the_face_has_there() -> None:
-    left, top, right, bottom = WINDOW_PX
-    boxes = boxes_in_window()
-    share = boxes / [240, 280, 240, 280]
-    face = share * ([right - left, bottom - top] * 2) + [left, top] * 2
-    np.testing.assert_allclose(face, ROI_BOXES, atol=1e-3)
-    # The window is the larger one, so that regions keep their distance from its border.
-    assert boxes.min() > 10
-    assert (boxes[:, 2:] < [230, 280]).all()
