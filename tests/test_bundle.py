@@ -39,10 +39,10 @@ def test_the_recipe_makes_a_checkpoint_and_renders_nothing_twice(tmp_path: Path)
     bundle(tmp_path / "s", tmp_path / "a", TINY, lambda _done, _of, what: told.append(what))
     shards = sorted((tmp_path / "s").glob("*.npz"))
     written = [p.stat().st_mtime_ns for p in shards]
-    assert told.count("pairs") == told.count("maps") == len(shards) / 2 == 2
+    assert told.count("pairs") == len(shards) == 2
     told.clear()
     bundle(tmp_path / "s", tmp_path / "b", TINY, lambda _done, _of, what: told.append(what))
-    assert not {"pairs", "maps"} & set(told)
+    assert "pairs" not in told
     assert [p.stat().st_mtime_ns for p in shards] == written
     one, two = (load_checkpoint(tmp_path / name) for name in "ab")
     assert one.description["sha256"] == two.description["sha256"]
@@ -50,8 +50,8 @@ def test_the_recipe_makes_a_checkpoint_and_renders_nothing_twice(tmp_path: Path)
 
 
 def test_exact_flow_is_of_the_face_and_hangs_on_the_seed() -> None:
-    first, again = (next(exact_flows(3, 0, 1)) for _ in range(2))
-    other = next(exact_flows(4, 0, 1))
+    first, again = (next(exact_flows(3, 1, 1)) for _ in range(2))
+    other = next(exact_flows(4, 1, 1))
     np.testing.assert_array_equal(first.flow, again.flow)
     assert first.flow.shape == (*GRID, 2)
     assert (first.flow != other.flow).any()
@@ -60,7 +60,7 @@ def test_exact_flow_is_of_the_face_and_hangs_on_the_seed() -> None:
 
 
 def test_an_archived_map_hides_the_size_of_the_motion() -> None:
-    flow = next(exact_flows(3, 0, 1)).flow.astype(np.float32)
+    flow = next(exact_flows(3, 1, 1)).flow.astype(np.float32)
     image = archived(50 * flow, np.random.default_rng(0))
     larger = archived(500 * flow, np.random.default_rng(0))
     assert image[..., :2].min(axis=(0, 1)).tolist() == [0, 0]
@@ -110,8 +110,7 @@ def test_a_checkpoint_is_scored_on_a_cache(tmp_path: Path) -> None:
 
 def test_an_archive_of_flow_is_judged_by_the_bundled_checkpoint(tmp_path: Path) -> None:
     rows = ["corpus,subject,clip,label,file"]
-    for number in range(2):
-        (exact,) = exact_flows(5, number, 1)
+    for number, exact in enumerate(exact_flows(5, 2, 1)):
         image = archived(exact.flow, np.random.default_rng(number))
         cv2.imwrite(str(tmp_path / f"s{number}_c .png"), image[..., ::-1])
         rows.append(f"t,s{number},c,0,s{number}_c .png")

@@ -13,11 +13,11 @@ def main(
     out: Annotated[Path, typer.Argument(help="The checkpoint to write.")] = Path(
         "bundled.safetensors"
     ),
-    identities: int = 1540,
+    identities: int = 411,
     pairs: int = 13,
     map_identities: int = 2000,
     maps: int = 10,
-    epochs: int = 3,
+    epochs: int = 6,
     jobs: int | None = None,
 ) -> None:
     """Render, train and write the bundled checkpoint; what is rendered already is kept."""

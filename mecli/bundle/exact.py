@@ -7,15 +7,12 @@ project: it was read off where brows and mouth corners move in the mean map of e
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from mecli import files
 from mecli.alignment import face_transform
 from mecli.synthesis.action_units import CLASSES, Action, weights_of
 from mecli.synthesis.camera import Camera, place, project
@@ -30,7 +27,6 @@ from mecli.synthesis.truth import flow_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.random import Generator
     from numpy.typing import NDArray
@@ -42,9 +38,6 @@ _CELL_PX = 4.0
 _MIDDLE, _EXTENT = (120.0, -57.0 + 341.0 / 2), (284.0, 341.0)
 """Of the window, in face pixels, across and down."""
 _NONE = 0.2
-_STILLER = (0.05, 0.6)
-"""Share that is left of the head's motion in a micro-expression: the corners of real maps are
-quieter, relative to the face, than a head that sways freely makes them."""
 _COMPANIONS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 24, 25)
 
 
@@ -58,48 +51,18 @@ class Exact(NamedTuple):
     """Of the identity."""
 
 
-@dataclass(frozen=True, slots=True)
-class MapTask:
-    """The maps of one identity, to be drawn."""
-
-    folder: Path
-    seed: int
-    number: int
-    """Of the identity, from 0."""
-    maps: int
-
-    @property
-    def path(self) -> Path:
-        """Where they lie once they are drawn."""
-        return self.folder / f"maps-{self.number:05d}.npz"
-
-
-def make_maps(task: MapTask) -> int:
-    """Draw the maps of one identity as an archive would hold them; return how many there are."""
-    images, classes = [], []
-    for index, exact in enumerate(exact_flows(task.seed, task.number, task.maps)):
-        rng = np.random.default_rng((task.seed, 41, task.number, index))
-        images.append(archived(exact.flow, rng))
-        classes.append(exact.klass)
-    data = io.BytesIO()
-    np.savez_compressed(data, image=np.array(images), klass=np.array(classes))
-    files.write_bytes(task.path, data.getvalue())
-    return len(images)
-
-
-def exact_flows(seed: int, number: int, each: int) -> Iterator[Exact]:
-    """Yield the flow of `each` pairs of one identity; the same arguments give the same maps."""
-    actor: Any = SimpleNamespace(subject=make_subject(identity_seed(seed, number)))
-    for index in range(each):
-        yield _exact(actor, number, np.random.default_rng((seed, 31, number, index)))
+def exact_flows(seed: int, identities: int, each: int) -> Iterator[Exact]:
+    """Yield the flow of `each` pairs of every identity; the same arguments give the same maps."""
+    for number in range(identities):
+        actor: Any = SimpleNamespace(subject=make_subject(identity_seed(seed, number)))
+        for index in range(each):
+            rng = np.random.default_rng((seed, 31, number, index))
+            yield _exact(actor, number, rng)
 
 
 def _exact(actor: Any, number: int, rng: Generator) -> Exact:
     klass = "none" if rng.random() < _NONE else str(rng.choice(CLASSES))
     curves, first, second, event, _ = act(actor, klass, PairOptions(mm=(0.3, 2.5)), rng)
-    if event:
-        left = np.exp(rng.uniform(*np.log(_STILLER)))
-        curves.pose[second] += (left - 1) * (curves.pose[second] - curves.pose[first])
     if event and rng.random() < 0.5:
         # Real faces seldom move what a class asks for and nothing else.
         unit = int(rng.choice(_COMPANIONS))
