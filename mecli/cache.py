@@ -68,6 +68,8 @@ _STORED = {
     for f in fields(ClipRecord)
     if f.name in ARRAYS
 }
+# Below it nothing moves, and a count's scale would round to a float32 of zero.
+_LEAST_PX = 1e-30
 _MAX_TEXT = 1 << 20
 _MAX_ARRAY_BYTES = 1 << 28
 PARTS = ".parts"
@@ -122,7 +124,7 @@ def _write_array(group: Any, name: str, values: NDArray[Any]) -> None:
         peak = float(np.abs(values).max(initial=0.0))
         if not np.isfinite(peak):
             raise InputError(f"{name} holds NaN or infinite numbers")
-        scale = peak / 32767 if peak > 0 else 1.0
+        scale = peak / 32767 if peak > _LEAST_PX else 1.0
         values = np.rint(values / scale)
     values = np.ascontiguousarray(values, dtype=dtype)
     checked = {"chunks": values.shape, "fletcher32": True} if values.size else {}
