@@ -12,12 +12,13 @@ from mecli import calibration, labels, metrics, registry, statistics
 from mecli.caches import expand_caches
 from mecli.errors import InputError, UsageError
 from mecli.predictions import class_names, in_classes, join_seeds
+from mecli.publish import check_places, publish
 from mecli.report.evaluation import Comparison, Evaluation, Group, RunEvaluation, Sureness
 from mecli.runs import ORACLE, newest_run, read_sources
 from mecli.schemes.au import SCHEMES as AU_SCHEMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import TextIO
 
     from numpy.typing import NDArray
@@ -42,6 +43,13 @@ class EvaluateOptions:
     """Ask this one about the sources, which are caches then; ``bundled`` is mecli's own."""
     resamples: int = statistics.RESAMPLES
     seed: int = 0
+    report: Path | None = None
+    """Where to write a page on it all."""
+    figures: Path | None = None
+    """Into which folder to draw figures for a paper."""
+    caches: tuple[Path, ...] = ()
+    """Where the scored clips are, for both; empty: where the runs say."""
+    force: bool = False
 
     def __post_init__(self) -> None:
         if self.classes and self.labels:
@@ -74,14 +82,17 @@ def evaluate(
     sources: Sequence[str | Path],
     options: EvaluateOptions | None = None,
     stdin: TextIO | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Score each run folder or predictions CSV (``-``: `stdin`) and compare with the first.
 
-    Without `sources` the newest complete run is scored. Raises `InputError` for a source
-    that cannot be scored, `MissingDependency` if there is no run yet.
+    Page and figures are written if `options` name them. Without `sources` the newest
+    complete run is scored. Raises `InputError` for a source that cannot be scored,
+    `MissingDependency` if there is no run yet.
     """
     options = options or EvaluateOptions()
     notes = _Notes()
+    check_places(options.report, options.figures, force=options.force)
     if sum(str(source) == "-" for source in sources) > 1:
         raise UsageError("'-' is given twice, but standard input can be read only once")
     scored = [_score(source, options, notes) for source in _sources(sources, options, stdin)]
@@ -89,7 +100,7 @@ def evaluate(
         _compare(place, scored[0], other, options, notes)
         for place, other in enumerate(scored[1:], start=2)
     ]
-    return Evaluation(
+    result = Evaluation(
         tuple(scored),
         tuple(comparison for comparison in compared if comparison is not None),
         tuple(notes.lines),
@@ -97,6 +108,8 @@ def evaluate(
         options.resamples,
         options.seed,
     )
+    publish(result, options.report, options.figures, options.caches, progress)
+    return result
 
 
 def _sources(
@@ -149,10 +162,9 @@ def _selection(source: Source) -> str | None:
 
 def _sureness(table: PredictionTable, classes: Sequence[str]) -> Sureness | None:
     """Return how well the class scores are calibrated, if there is one for each class."""
-    if set(table.score_classes) != set(classes):
+    if table.score_classes != tuple(classes):
         return None
-    order = [table.score_classes.index(name) for name in classes]
-    scores = np.array([row.scores for row in table.rows])[:, order]
+    scores = np.array([row.scores for row in table.rows])
     if not (scores.min() >= 0 and np.allclose(scores.sum(axis=1), 1, atol=1e-3)):
         return None
     labels = [classes.index(row.label) for row in table.rows]

@@ -125,9 +125,11 @@ def in_classes(table: PredictionTable, classes: Sequence[str]) -> PredictionTabl
     """Return `table` with labels and predictions spelled as in `classes`.
 
     A name is taken as it is or, failing that, regardless of case. A number is a position
-    in `classes`, unless those are numbers themselves. Raises `InputError` naming the
-    first clip outside.
+    in `classes`, unless those are numbers themselves. Scores follow `classes` where there is
+    one for each. Raises `InputError` naming the first clip outside.
     """
+    complete = set(table.score_classes) == set(classes)
+    order = [table.score_classes.index(name) for name in classes] if complete else None
     folded = {name.casefold(): name for name in classes}
     spelled: Mapping[str, str] = {**folded, **{name: name for name in classes}}
     rows = []
@@ -136,8 +138,10 @@ def in_classes(table: PredictionTable, classes: Sequence[str]) -> PredictionTabl
             _spell(word, spelled, classes, f"{table.source}: clip {row.clip}: {what}")
             for what, word in (("label", row.label), ("prediction", row.prediction))
         )
-        rows.append(replace(row, label=label, prediction=prediction))
-    return replace(table, rows=tuple(rows))
+        scores = row.scores if order is None else tuple(row.scores[k] for k in order)
+        rows.append(replace(row, label=label, prediction=prediction, scores=scores))
+    named = table.score_classes if order is None else tuple(classes)
+    return replace(table, rows=tuple(rows), score_classes=named)
 
 
 def join_seeds(table: PredictionTable, classes: Sequence[str]) -> dict[str, Prediction]:

@@ -55,7 +55,8 @@ FLOORS = [
     },
     {"whereabouts"},
     {"report", "training", "preprocess", "terminal", "motion"},
-    {"leaks", "searching"},
+    {"leaks", "searching", "evidence"},
+    {"publish"},
     {
         "extract",
         "train",

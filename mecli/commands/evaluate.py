@@ -56,6 +56,21 @@ def evaluate(
         int, typer.Option(help="Bootstrap resamples over subjects for the intervals.")
     ] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    report_file: Annotated[
+        Path | None,
+        typer.Option("--report", help="Also write one HTML page that needs nothing else."),
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Also draw figures for a paper into this folder: PDF, SVG, PNG."),
+    ] = None,
+    caches: Annotated[
+        list[Path] | None,
+        typer.Option("--cache", "-c", help="Where the clips are now. [default: as in training]"),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace page and figures that are there.")
+    ] = False,
     latex: Annotated[
         bool, typer.Option("--latex", help="Print tables for LaTeX (booktabs) instead.")
     ] = False,
@@ -97,8 +112,13 @@ def evaluate(
         checkpoint=checkpoint,
         resamples=resamples,
         seed=seed,
+        report=report_file,
+        figures=figures,
+        caches=tuple(caches or ()),
+        force=force,
     )
-    result = verb.evaluate(runs or (), options, sys.stdin)
+    with terminal.progress("regions") as progress:
+        result = verb.evaluate(runs or (), options, sys.stdin, progress)
     for line in result.notes:
         terminal.note(f"note: {line}")
     if json:

@@ -182,14 +182,13 @@ def _face(record: ClipRecord, frames: Mapping[str, Image], moment: str) -> Image
         return None
     step = int(np.abs(record.steps - _position(record, moment)).argmin())
     face = np.full((*FACE_SIZE, 3), 225, dtype=np.uint8)
-    for picture, (x0, y0, x1, y1) in zip(
-        record.roi_frames[step], _whole_boxes(record), strict=True
-    ):
+    for picture, (x0, y0, x1, y1) in zip(record.roi_frames[step], whole_boxes(record), strict=True):
         face[y0:y1, x0:x1] = cv2.resize(picture, (x1 - x0, y1 - y0))
     return face
 
 
-def _whole_boxes(record: ClipRecord) -> list[tuple[int, int, int, int]]:
+def whole_boxes(record: ClipRecord) -> list[tuple[int, int, int, int]]:
+    """Return the ROIs in whole pixels of the face; `InputError` if one has no area."""
     limits = np.array([_WIDTH, _HEIGHT, _WIDTH, _HEIGHT])
     boxes = np.clip(np.rint(record.roi_boxes), 0, limits).astype(int)
     if not (boxes[:, 2:] > boxes[:, :2]).all():
@@ -200,7 +199,7 @@ def _whole_boxes(record: ClipRecord) -> list[tuple[int, int, int, int]]:
 def boxed(image: Image, record: ClipRecord, colour: Colour) -> Image:
     """Return `image` of the 240×280 face with the ROIs of `record` drawn into it."""
     boxed = image.copy()
-    for x0, y0, x1, y1 in _whole_boxes(record):
+    for x0, y0, x1, y1 in whole_boxes(record):
         cv2.rectangle(boxed, (x0, y0), (x1 - 1, y1 - 1), colour, 1)
     return boxed
 

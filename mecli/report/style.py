@@ -68,3 +68,61 @@ article{break-inside:avoid}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 
 """
+
+EVALUATION_STYLE = """
+:root{--for:#0072b2;--against:#d55e00;--c1:#0072b2;--c2:#e69f00;--c3:#009e73;--c4:#cc79a7;
+--c5:#56b4e9}
+@media(prefers-color-scheme:dark){:root{--for:#4aa8e0;--against:#f08a4b;--c1:#4aa8e0;--c2:#f0b429;
+--c3:#35c79a;--c4:#e29cc4;--c5:#8fd0f5}}
+body{max-width:1080px}
+header{margin-bottom:1.4rem}
+nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;padding:0;margin:.6rem 0}
+.run{border-top:2px solid var(--line);margin-top:2.6rem;padding-top:1.4rem}
+h2{font-size:1.35rem;margin:0 0 .3rem}
+h3{font-size:1.02rem;color:var(--ink);margin:2rem 0 .5rem}
+h4{font-size:.95rem;margin:0 0 .3rem;overflow-wrap:anywhere}
+.cards{display:flex;flex-wrap:wrap;gap:.9rem;margin:1rem 0;padding:0;list-style:none}
+.cards li{background:var(--panel);border:1px solid var(--line);border-radius:12px;
+padding:.8rem 1.2rem;min-width:11.5rem}
+.cards b{display:block;font-size:2rem;line-height:1.15;font-weight:680;
+font-variant-numeric:tabular-nums}
+.cards span{color:var(--faint);font-size:.86rem}
+.how{max-width:46rem;padding-left:1.1rem;margin:.4rem 0}
+.how li{margin:.2rem 0}
+.leak{background:var(--warn-soft);color:var(--warn);border:2px solid var(--warn);
+border-radius:10px;padding:.7rem 1rem;font-weight:650}
+.side{display:flex;flex-wrap:wrap;gap:1rem 2.6rem;align-items:flex-start}
+.side>*{min-width:0}
+caption{text-align:left;color:var(--faint);font-size:.86rem;padding:.1rem 0 .4rem}
+thead th{vertical-align:bottom;white-space:nowrap}
+tbody th{color:var(--ink);font-weight:500}
+td.n,th.n{text-align:right;padding:.3rem 0 .3rem 1.1rem}
+tbody tr:hover{background:var(--panel)}
+.tall{max-height:27rem;overflow:auto}
+.tall thead th{position:sticky;top:0;background:var(--paper)}
+th button{all:unset;cursor:pointer;font-weight:600}
+th button::after{content:"\\2195";opacity:.55;margin-left:.25em}
+th[aria-sort=ascending] button::after{content:"\\2191";opacity:1}
+th[aria-sort=descending] button::after{content:"\\2193";opacity:1}
+th button:focus-visible,a:focus-visible,summary:focus-visible,.wide:focus-visible{
+outline:2px solid var(--accent);outline-offset:2px;border-radius:3px}
+svg.plot{width:min(100%,440px);height:auto}
+svg.plot.broad{width:min(100%,720px)}
+svg.plot text{font-family:system-ui,sans-serif!important}
+.hard{border:1px solid var(--line);border-radius:12px;padding:1rem 1.1rem;margin:.9rem 0;
+break-inside:avoid}
+.hard p{margin:.1rem 0 .7rem}
+.film{display:flex;flex-wrap:wrap;gap:.7rem}
+.film img{width:120px;height:auto;margin-bottom:.25rem}
+.heard{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+footer{border-top:1px solid var(--line);margin-top:3rem;padding:.8rem 0 2rem;color:var(--faint);
+font-size:.86rem}
+@media print{:root{--for:#0072b2;--against:#d55e00;--c1:#0072b2;--c2:#e69f00;--c3:#009e73;
+--c4:#cc79a7;--c5:#56b4e9}
+nav,th button::after{display:none}
+.tall{max-height:none;overflow:visible}
+thead{display:table-header-group}
+tr,svg,.cards li{break-inside:avoid}
+h2,h3,h4{break-after:avoid}
+.run{break-before:page;border:0;padding-top:0}}
+"""

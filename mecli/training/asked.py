@@ -47,6 +47,6 @@ def ask(caches: Sequence[Path], name: str, scheme: str | None = None) -> Source:
     table = PredictionTable(name, tuple(rows), classes)
     header = {
         "model": checkpoint.model, "classes": list(classes), "scheme": data.table.scheme,
-        "excluded": dict(data.excluded),
+        "excluded": dict(data.excluded), "caches": list(data.fingerprints),
     }  # fmt: skip
     return Source(f"{name} on {', '.join(map(str, caches))}", table, header)
