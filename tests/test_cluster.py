@@ -138,7 +138,7 @@ class TestNoSharedPath:
         assert outcome.value == 25
         assert (tmp_path / "made" / "5.txt").read_text() == "25"
 
-    @pytest.mark.parametrize("name", ["../evil.txt", "/tmp/evil.txt", "a/../../evil.txt"])
+    @pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt"])
     def test_a_name_that_leads_out_is_refused(self, ray: Any, tmp_path: Path, name: str) -> None:
         answer = cluster._Answer(attempt(climb, 0, 0, {}).outcome, {name: b"evil"})
         outcome = cluster._received(ray, ray.put(answer), 4, tmp_path)
