@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from mecli.report.sortable import Cell
 
 _METHODS = {
-    "weights": "the region's part of the winning class's score, less its mean over all classes and "
+    "weights": "the size of the region's part of the class scores, less its mean over classes and "
     "less the same on a face that stands still",
-    "occlusion": "how much probability the answer loses when the region stands still",
+    "occlusion": "how much the class probabilities change when the region stands still",
 }
 _LEAK = (
     "LEAKED: the held-out subjects picked the epoch. This shows what that fakes; no figure here "
@@ -196,17 +196,18 @@ def _regions(found: Regions | None, shown: str) -> str:
         [
             name,
             (str(found.clips[name]), float(found.clips[name])),
-            *((f"{parts[roi]:+.3f}", parts[roi]) for roi in ROI_NAMES),
+            *((number(parts[roi]), parts[roi]) for roi in ROI_NAMES),
         ]
         for name, parts in found.parts.items()
     ]
     header = ["answer", "clips", *(roi.replace("_", " ") for roi in ROI_NAMES)]
-    caption = "Mean contribution of each region to the answer"
+    caption = "Mean share of each region in the answer"
     return (
-        "<h3>Where the answers come from</h3><p>What each region of the face contributed to the "
-        "answers of a class, averaged over the clips, each judged by the model that held it out: "
-        f"{_METHODS[found.method]}. Blue speaks for the answer, hatched orange against it. Left "
-        "and right are those of the picture. The face is drawn; it is nobody's.</p>"
+        "<h3>Where the answers come from</h3><p>The share that each region of the face has in "
+        "what is said of a clip, averaged over the clips of an answer, each judged by the model "
+        f"that held it out: {_METHODS[found.method]}, times how far the region moves. Shares of a "
+        "clip sum to 1. Left and right are those of the picture. The face is drawn; it is "
+        "nobody's.</p>"
         f'<div class="broad">{shown}</div>{table(caption, header, rows, sort=True)}'
     )
 

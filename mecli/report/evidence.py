@@ -28,11 +28,11 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """What each ROI contributed on average to the answers of each class, and how often."""
+    """The mean share of each ROI in the answers of each class, and how many there were."""
 
     method: str
     parts: Mapping[str, Mapping[str, float]]
-    """Class → ROI → its mean part over the clips that were answered so."""
+    """Class → ROI → its mean share over the clips that were answered so."""
     clips: Mapping[str, int]
 
 

@@ -89,7 +89,6 @@ def style(ink: Ink) -> Iterator[None]:
         "grid.linewidth": 0.5,
         "axes.axisbelow": True,
         "legend.frameon": False,
-        "hatch.linewidth": 0.5,
         "pdf.fonttype": 42,  # TrueType: journals refuse the other kind
     }
     with mpl.rc_context(settings):

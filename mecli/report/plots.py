@@ -113,7 +113,7 @@ def regions(found: Regions, ink: Ink) -> Figure:
     left, right, bottom, top = template.VIEW
     tall = 0.95 * wide * (bottom - top) / (right - left) + 0.27
     figure, every = _plots(len(found.parts), columns, wide, tall)
-    most = max((abs(v) for parts in found.parts.values() for v in parts.values()), default=0.0)
+    most = max((v for parts in found.parts.values() for v in parts.values()), default=0.0)
     for axes, (name, parts) in zip(every, found.parts.items(), strict=True):
         _face(axes, parts, most or 1.0, ink)
         axes.set_title(f"{name}\n{found.clips[name]} answers", pad=2)
@@ -170,26 +170,23 @@ def _face(axes: Axes, parts: Mapping[str, float], most: float, ink: Ink) -> None
             axes.plot(x, y, color=ink.faint, linewidth=0.8)
     for name, (x0, y0, x1, y1) in zip(ROI_NAMES, roi_boxes(template.landmarks()), strict=True):
         part = parts[name]
-        colour, hatch = (ink.positive, "") if part >= 0 else (ink.negative, "/////")
         corner, sides = (float(x0), float(y0)), (float(x1 - x0), float(y1 - y0))
-        axes.add_patch(_region(corner, sides, colour, abs(part) / most, hatch))
-        said = axes.text(
-            (x0 + x1) / 2, (y0 + y1) / 2, _signed(part), ha="center", va="center",
-            size=5.5,
-        )  # fmt: skip
+        axes.add_patch(_region(corner, sides, ink.positive, part / most))
+        middle = (x0 + x1) / 2, (y0 + y1) / 2
+        said = axes.text(*middle, f"{part:.0%}", ha="center", va="center", size=5.5)
         said.set_path_effects([withStroke(linewidth=_HALO_PX, foreground=ink.paper)])
     axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
     axes.axis("off")
 
 
 def _region(
-    corner: tuple[float, float], sides: tuple[float, float], colour: str, share: float, hatch: str
+    corner: tuple[float, float], sides: tuple[float, float], colour: str, share: float
 ) -> Any:
     from matplotlib.colors import to_rgba
     from matplotlib.patches import FancyBboxPatch
 
     return FancyBboxPatch(
-        corner, *sides, boxstyle="round,pad=0,rounding_size=8", hatch=hatch, linewidth=0.8,
+        corner, *sides, boxstyle="round,pad=0,rounding_size=8", linewidth=0.8,
         facecolor=to_rgba(colour, 0.7 * share), edgecolor=to_rgba(colour, 0.9),
     )  # fmt: skip
 
@@ -209,10 +206,6 @@ def _short(name: str, most: int = 22) -> str:
         return name
     first = (most - 1) // 2
     return f"{name[:first]}…{name[-(most - 1 - first) :]}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("0.", ".", 1).replace("-", "\N{MINUS SIGN}")
 
 
 def _plot(width: float, height: float) -> tuple[Figure, Axes]:

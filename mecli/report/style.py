@@ -106,8 +106,8 @@ th[aria-sort=ascending] button::after{content:"\\2191";opacity:1}
 th[aria-sort=descending] button::after{content:"\\2193";opacity:1}
 th button:focus-visible,a:focus-visible,summary:focus-visible,.wide:focus-visible{
 outline:2px solid var(--accent);outline-offset:2px;border-radius:3px}
-svg.plot{width:min(100%,440px);height:auto}
-svg.plot.broad{width:min(100%,720px)}
+svg.plot{width:440px;height:auto}
+.broad svg.plot{width:640px}
 svg.plot text{font-family:system-ui,sans-serif!important}
 .hard{border:1px solid var(--line);border-radius:12px;padding:1rem 1.1rem;margin:.9rem 0;
 break-inside:avoid}
