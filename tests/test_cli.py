@@ -133,14 +133,15 @@ def test_every_flag_has_help_and_every_command_an_example() -> None:
                 assert any(getattr(part, "help", None) for part in get_args(hint)), name
 
 
-def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
+@pytest.mark.parametrize("words", [["--help"], []])
+def test_help_and_map_are_quick_because_nothing_heavy_is_imported(words: list[str]) -> None:
     code = (
-        "import sys; sys.argv = ['mecli', '--help']\n"
+        f"import sys; sys.argv = {['mecli', *words]}\n"
         "from mecli.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'cv2', 'h5py', 'numpy', 'av', 'sklearn', 'scipy'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
+        "heavy = {'torch', 'cv2', 'h5py', 'numpy', 'av', 'sklearn', 'scipy', 'matplotlib'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
