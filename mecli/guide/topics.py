@@ -152,7 +152,7 @@ _MADE: Mapping[str, Callable[[Sequence[Verb]], str]] = {
     "models": _models,
     "exit_codes": _exit_codes,
     "errors": _error_tree,
-    "cache": lambda _verbs: _indented("cache.py"),
+    "cache": lambda _verbs: _indented("cache/__init__.py"),
     "run": lambda _verbs: _indented("training/folder.py"),
     "options": _options,
     "schemas": _schema_list,

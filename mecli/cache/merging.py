@@ -1,0 +1,146 @@
+"""Parts into their cache, caches into one: each in one atomic step."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import h5py
+
+from mecli import files
+from mecli.cache.parts import parts_folder
+from mecli.cache.reading import Cache
+from mecli.cache.stored import VERSION, dump
+from mecli.cache.writing import root_image
+from mecli.errors import InputError, NotWritten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+
+def merge(path: Path, options: Mapping[str, Any], drop: Iterable[str] = ()) -> int:
+    """Move all waiting parts into the cache at `path` in one atomic step; return how many.
+
+    Clips in `drop` are left out. Raises `InputError` if the cache or a part was made with
+    other options, or if the disk has too little room.
+    """
+    with _lock(path):
+        parts = sorted(parts_folder(path).glob("[!.]*.h5"))
+        dropped = set(drop)
+        if parts or dropped or not path.exists():
+            places = _places([path, *parts] if path.exists() else parts, options)
+            _rewrite(path, {c: p for c, p in places.items() if c not in dropped}, options)
+        for part in parts:
+            part.unlink(missing_ok=True)
+        _sweep(path)
+    return len(parts)
+
+
+def combine(path: Path, places: Mapping[str, Path], options: Mapping[str, Any]) -> None:
+    """Replace the cache at `path` by the clips in `places`, each from the cache named there.
+
+    Raises `InputError` if one of them was made with other options, or if the disk has too
+    little room.
+    """
+    with _lock(path):
+        _rewrite(path, places, options)
+
+
+def discard(path: Path) -> None:
+    """Remove the cache at `path` and the parts beside it."""
+    with _lock(path):
+        for part in parts_folder(path).glob("*.h5"):
+            part.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def _rewrite(path: Path, places: Mapping[str, Path], options: Mapping[str, Any]) -> None:
+    sources = set(places.values())
+    need = sum(source.stat().st_size for source in sources) + (1 << 20)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with contextlib.ExitStack() as stack:
+        stack.callback(beside.unlink, missing_ok=True)
+        with files.writing(path):
+            beside.write_bytes(root_image(options))
+        _reserve(beside, need)
+        with h5py.File(beside, "r+", libver=VERSION) as file:
+            _copy_all(file, places, options)
+        with files.writing(path):
+            with beside.open("rb") as written:
+                os.fsync(written.fileno())
+            beside.replace(path)
+            files.sync_folder(path.parent)
+
+
+def _places(sources: Iterable[Path], options: Mapping[str, Any]) -> dict[str, Path]:
+    """Return each clip id with the last of `sources` that has it."""
+    places: dict[str, Path] = {}
+    for source in sources:
+        with Cache(source) as cache:
+            check_options(cache, options)
+            places |= dict.fromkeys(cache.clip_ids, source)
+    return places
+
+
+def _copy_all(file: Any, places: Mapping[str, Path], options: Mapping[str, Any]) -> None:
+    """Copy each clip from its place, in the order of clip ids."""
+    clips_of = Counter(places.values())
+    with contextlib.ExitStack() as stack:
+        # Walking a large cache takes a while; parts of one clip would be too many to hold.
+        large = {p: stack.enter_context(Cache(p)) for p, clips in clips_of.items() if clips > 1}
+        for clip_id in sorted(places):
+            place = places[clip_id]
+            with contextlib.nullcontext(large[place]) if place in large else Cache(place) as cache:
+                check_options(cache, options)
+                cache.copy_into(file, clip_id)
+
+
+def check_options(cache: Cache, options: Mapping[str, Any]) -> None:
+    """Raise `InputError` if `cache` was made with other extraction options."""
+    if cache.options != json.loads(dump(options)):
+        raise InputError(
+            f"{cache.path}: was made with other extraction options "
+            f"({_difference(cache.options, options)}); name another cache with -o, "
+            "or rebuild this one with --force"
+        )
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    names = sorted(n for n in {*old, *new} if old.get(n) != new.get(n))
+    return ", ".join(f"{n} {old.get(n)} there, {new.get(n)} now" for n in names)
+
+
+def _reserve(path: Path, need: int) -> None:
+    """Claim disk space before HDF5 writes: on a full disk it would crash the process."""
+    with path.open("rb+") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, need)
+        except OSError as error:
+            raise NotWritten(
+                f"{path.parent}: no room for the {need >> 20} MiB that merging needs "
+                f"({error.strerror}); make room and run the same command again, nothing is lost"
+            ) from error
+
+
+def _sweep(path: Path) -> None:
+    folder = parts_folder(path)
+    files.sweep([*folder.glob(".*.tmp"), *path.parent.glob(f".{path.name}.*.tmp")])
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Let one process at a time merge; the others wait their turn."""
+    import fcntl
+
+    with files.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.with_name(path.name + ".lock").open("a")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

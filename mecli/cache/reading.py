@@ -1,0 +1,261 @@
+"""A cache opened for reading; nothing inside is believed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from mecli.cache.stored import SCALED, SCHEMA, STORED, digest, dump, number, write_text
+from mecli.clips import check_part
+from mecli.errors import InputError, MissingDependency
+from mecli.labels import Annotation
+from mecli.records import ARRAYS, META, ClipRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+_MAX_TEXT = 1 << 20
+_MAX_ARRAY_BYTES = 1 << 28
+
+
+@contextlib.contextmanager
+def _telling_damage(path: Path) -> Iterator[None]:
+    """Turn what h5py raises on a damaged file into `InputError`; measured by flipping bits."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (AttributeError, KeyError, OSError, RuntimeError, ValueError) as error:
+        reason = str(error).strip("'\"")
+        raise InputError(
+            f"{path}: damaged inside ({reason}); copy it anew or extract again"
+        ) from error
+
+
+class Cache:
+    """A cache opened for reading; a context manager. Raises `InputError` on anything odd."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.exists():
+            raise MissingDependency(f"{path}: no such cache; run `mecli extract SOURCE` first")
+        if not path.is_file():
+            raise InputError(f"{path}: is not a file, expected a cache")
+        try:
+            self._file = h5py.File(path, "r", locking=False)
+        except OSError as error:
+            raise InputError(
+                f"{path}: not a readable HDF5 file; make it anew with `mecli extract`"
+            ) from error
+        try:
+            with _telling_damage(path):
+                self._check_root()
+                self._places = dict(self._walk())
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def clip_ids(self) -> tuple[str, ...]:
+        """All clip ids, failed ones included, sorted."""
+        return tuple(sorted(self._places))
+
+    def key(self, clip_id: str) -> str:
+        """Return the digest under which `clip_id` was extracted."""
+        with _telling_damage(self.path):
+            return self._text(self._group(clip_id), "key")
+
+    def fingerprint(self) -> str:
+        """Return a digest of everything in the cache that training can see."""
+        total = hashlib.sha256(dump(self.options).encode())
+        for clip_id in self.clip_ids:
+            total.update(f"\n{clip_id}={self.key(clip_id)}".encode())
+        return total.hexdigest()[:32]
+
+    def annotations(self) -> list[Annotation]:
+        """Return clip id, corpus and labels of every clip that did not fail."""
+        records = map(self.summary, self.clip_ids)
+        return [Annotation(r.clip_id, r.corpus, r.labels) for r in records if r.ok]
+
+    def summaries(self) -> Iterator[ClipRecord]:
+        """Yield every record without its arrays, by clip id."""
+        return map(self.summary, self.clip_ids)
+
+    def summary(self, clip_id: str) -> ClipRecord:
+        """Return the record of `clip_id` without its arrays."""
+        with _telling_damage(self.path):
+            text = self._text(self._group(clip_id), "meta")
+        try:
+            meta = json.loads(text)
+            unknown = set(meta) ^ set(META)
+            if unknown:
+                raise InputError(f"fields {sorted(unknown)} are missing or unknown")
+            meta["issues"] = tuple(meta["issues"])
+            record = ClipRecord(**meta)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"{self.path}: clip {clip_id}: broken meta data: {error}") from error
+        if record.clip_id != clip_id:
+            raise InputError(f"{self.path}: clip {clip_id} calls itself {record.clip_id}")
+        return record
+
+    def record(self, clip_id: str, names: Iterable[str] = ARRAYS) -> ClipRecord:
+        """Return the record of `clip_id` with its arrays `names`; flow is in float32 pixels."""
+        record = self.summary(clip_id)
+        if not record.ok:
+            return record
+        with _telling_damage(self.path):
+            group = self._group(clip_id)
+            arrays: dict[str, Any] = {n: self._array(group, n, clip_id) for n in names}
+        return replace(record, **arrays)
+
+    def records(self, clip_ids: Iterable[str] | None = None) -> Iterator[ClipRecord]:
+        """Yield whole records by clip id, of `clip_ids` or of every clip that did not fail."""
+        for clip_id in self.clip_ids if clip_ids is None else clip_ids:
+            record = self.record(clip_id)
+            if record.ok or clip_ids is not None:
+                yield record
+
+    def copy_into(self, file: Any, clip_id: str) -> None:
+        """Copy `clip_id` into the open HDF5 `file`, checked array by array."""
+        with _telling_damage(self.path):
+            source = self._group(clip_id)
+            target = file.create_group(f"clips/{clip_id}")
+            for name in ("key", "meta", "sha256"):
+                if name in source.attrs:
+                    write_text(target, name, self._text(source, name))
+            for name in sorted(STORED) if self.summary(clip_id).ok else ():
+                self._dataset(source, name, clip_id)
+                source.copy(name, target)
+
+    def check(self, clip_id: str) -> ClipRecord:
+        """Return the whole record of `clip_id`; `InputError` if one bit of it has changed."""
+        record = self.record(clip_id)
+        with _telling_damage(self.path):
+            group = self._group(clip_id)
+            texts = (dump(self.options), self._text(group, "key"), self._text(group, "meta"))
+            if self._text(group, "sha256") != digest(group, STORED if record.ok else (), texts):
+                raise InputError(
+                    f"{self.path}: clip {clip_id}: has changed since it was written (its sha256 "
+                    "differs); extract it anew"
+                )
+        return record
+
+    def _check_root(self) -> None:
+        schema = number(self._file, "schema")
+        if schema is None:
+            raise InputError(f"{self.path}: not a mecli cache (no schema version inside)")
+        if int(schema) != SCHEMA:
+            raise InputError(
+                f"{self.path}: cache of schema version {int(schema)}, expected {SCHEMA}; "
+                "make it anew with `mecli extract`"
+            )
+        try:
+            self.options: dict[str, Any] = dict(json.loads(self._text(self._file, "options")))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"{self.path}: broken extraction options: {error}") from error
+
+    def _walk(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        seen = {h5py.h5o.get_info(self._file.id).addr}
+        clips = self._once(self._file, "clips", seen)
+        for corpus in clips:
+            subjects = self._once(clips, corpus, seen)
+            for subject in subjects:
+                for name in self._once(subjects, subject, seen):
+                    yield f"{corpus}/{subject}/{name}", (corpus, subject, name)
+
+    def _once(self, group: Any, name: str, seen: set[int]) -> Any:
+        """Open a child group that has one place only: a few kilobytes could span billions."""
+        child = self._child(group, name)
+        address = h5py.h5o.get_info(child.id).addr
+        if address in seen:
+            raise InputError(f"{self.path}: '{name}' is inside twice, which a cache never is")
+        seen.add(address)
+        for part in child:
+            check_part(part, f"{self.path}: part")  # of a path, as soon as it is exported
+        return child
+
+    def _child(self, group: Any, name: str) -> Any:
+        """Open a child group, refusing every link that could lead elsewhere."""
+        raw = name.encode()
+        if not group.id.links.exists(raw):
+            raise InputError(f"{self.path}: no '{name}' inside, expected a group; not a cache")
+        if group.id.links.get_info(raw).type != h5py.h5l.TYPE_HARD:
+            raise InputError(f"{self.path}: '{name}' is a link, which a cache never holds; refused")
+        child = group[name]
+        if not isinstance(child, h5py.Group):
+            raise InputError(f"{self.path}: '{name}' is no group; not a cache")
+        return child
+
+    def _group(self, clip_id: str) -> Any:
+        if clip_id not in self._places:
+            raise InputError(f"{self.path}: no clip {clip_id} inside")
+        group = self._child(self._file, "clips")
+        for part in self._places[clip_id]:
+            group = self._child(group, part)
+        return group
+
+    def _text(self, owner: Any, name: str) -> str:
+        if name not in owner.attrs:
+            raise InputError(f"{self.path}: {owner.name} lacks the attribute '{name}'")
+        attribute = owner.attrs.get_id(name)
+        kind, size = attribute.get_type(), attribute.get_storage_size()
+        fixed = isinstance(kind, h5py.h5t.TypeStringID) and not kind.is_variable_str()
+        if not fixed or attribute.shape != () or size > _MAX_TEXT:
+            raise InputError(f"{self.path}: {owner.name}: attribute '{name}' is no short text")
+        return bytes(owner.attrs[name]).decode()
+
+    def _dataset(self, group: Any, name: str, clip_id: str) -> Any:
+        where = f"{self.path}: clip {clip_id}: {name}"
+        raw = name.encode()
+        if not group.id.links.exists(raw):
+            raise InputError(f"{where} is missing; extract the clip anew")
+        if group.id.links.get_info(raw).type != h5py.h5l.TYPE_HARD:
+            raise InputError(f"{where} is a link, which a cache never holds; refused")
+        data = group[name]
+        dimensions, dtype = STORED[name]
+        if not isinstance(data, h5py.Dataset) or data.dtype != dtype or data.ndim != dimensions:
+            raise InputError(f"{where} is not a {dimensions}-dimensional {dtype} array; refused")
+        settings = data.id.get_create_plist()
+        filters = {settings.get_filter(i)[0] for i in range(settings.get_nfilters())}
+        odd = settings.get_layout() == h5py.h5d.VIRTUAL or settings.get_external_count() > 0
+        odd |= data.chunks not in {None, data.shape} or data.nbytes > _MAX_ARRAY_BYTES
+        # What was never written would read as zeros.
+        odd |= data.id.get_storage_size() < data.nbytes
+        if odd or filters - {h5py.h5z.FILTER_FLETCHER32}:
+            raise InputError(f"{where} is stored in a way that a cache never is; refused")
+        return data
+
+    def _array(self, group: Any, name: str, clip_id: str) -> NDArray[Any]:
+        data = self._dataset(group, name, clip_id)
+        try:
+            values: NDArray[Any] = data[()]
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: clip {clip_id}: {name} is damaged; extract the clip anew"
+            ) from error
+        if name not in SCALED:
+            return values
+        scale = number(data, "scale_px")
+        if not isinstance(scale, (float, np.floating)) or not np.isfinite(scale):
+            raise InputError(f"{self.path}: clip {clip_id}: {name} has no scale_px")
+        return (values * np.float32(scale)).astype(np.float32)
+
+
+def open_cache(path: str | Path) -> Cache:
+    """Open the cache at `path` for reading."""
+    return Cache(Path(path))
