@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from mecli.cache import check_options, combine, merge, open_cache, parts_folder
+from mecli import guard
+from mecli.cache import Reader, check_options, combine, merge, open_cache, parts_folder
 from mecli.caches import expand_caches
 from mecli.errors import InputError, UsageError
 from mecli.report.caches import Merged
@@ -35,7 +36,8 @@ def merge_caches(
     sources = []
     for path in expand_caches(named, stdin):
         sources += [path, *_parts(path)]
-    options, places = _places(sources)
+    told = f"{out}: what is merged into it"
+    options, places = guard.call(_places, sources, what=told, cpu_s=guard.patience_s(sources))
     combine(out, places, options)
     return Merged(out, len(places), tuple(sources))
 
@@ -63,10 +65,10 @@ def _places(sources: Sequence[Path]) -> tuple[dict[str, Any], dict[str, Path]]:
     places: dict[str, Path] = {}
     taken: dict[str, tuple[str, bool]] = {}
     for path in sources:
-        with open_cache(path) as cache:
+        with Reader(path) as cache:
             options = cache.options if options is None else options
             check_options(cache, options)
-            for record in cache.summaries():
+            for record in map(cache.summary, cache.clip_ids):
                 clip, key = record.clip_id, cache.key(record.clip_id)
                 before = taken.get(clip)
                 if before is not None and before[0] != key:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 
 from mecli import files, workers
-from mecli.cache import open_cache, parts_folder
+from mecli.cache import Reader, parts_folder
 from mecli.caches import expand_caches
 from mecli.errors import InputError
 from mecli.records import ARRAYS, ClipRecord
@@ -76,7 +76,7 @@ def _verify(path: Path) -> Verified:
 def _verify_cache(path: Path) -> Verified:
     problems: list[str] = []
     bad = []
-    with open_cache(path) as cache:
+    with Reader(path) as cache:
         for clip_id in cache.clip_ids:
             try:
                 odd = [f"{path}: clip {clip_id}: {o}" for o in oddities(cache.check(clip_id))]

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -12,15 +15,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mecli import cache as caches
-from mecli.cache import add, clip_image, merge, open_cache, parts_folder, waiting_keys
+from mecli.cache import Reader, add, clip_image, merge, open_cache, parts_folder, waiting_keys
 from mecli.errors import InputError, MissingDependency, NotWritten
 from mecli.records import ARRAYS, META, ClipRecord
 from tests.records import make_record
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 OPTIONS = {"steps": 4, "flow": "dis"}
+
+
+@pytest.fixture(params=["linux", "darwin"])
+def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where caches are read by a fork, and where by this process."""
+    monkeypatch.setattr(sys, "platform", request.param)
+    return str(request.param)
 
 
 def fill(path: Path, *records: ClipRecord) -> Path:
@@ -42,6 +49,7 @@ def assert_same(a: ClipRecord, b: ClipRecord) -> None:
             np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.usefixtures("platform")
 def test_a_record_comes_back_as_it_went_in(tmp_path: Path) -> None:
     record = make_record()
     path = fill(tmp_path / "c.h5", record)
@@ -96,6 +104,7 @@ def test_merging_in_any_order_gives_the_same_bytes(tmp_path: Path) -> None:
     assert once.read_bytes() == twice.read_bytes()
 
 
+@pytest.mark.usefixtures("platform")
 def test_a_newer_part_replaces_and_drop_removes(tmp_path: Path) -> None:
     path = fill(tmp_path / "c.h5", make_record(), make_record("toy/s1/b"))
     with open_cache(path) as cache:
@@ -110,6 +119,7 @@ def test_a_newer_part_replaces_and_drop_removes(tmp_path: Path) -> None:
         assert cache.clip_ids == ("toy/s1/b",)
 
 
+@pytest.mark.usefixtures("platform")
 def test_a_cache_of_other_options_is_not_mixed_into(tmp_path: Path) -> None:
     path = fill(tmp_path / "c.h5", make_record())
     add(path, make_record("toy/s1/b"), "k", {"steps": 8, "flow": "dis"})
@@ -118,6 +128,7 @@ def test_a_cache_of_other_options_is_not_mixed_into(tmp_path: Path) -> None:
     assert len(waiting_keys(path)) == 1
 
 
+@pytest.mark.usefixtures("platform")
 def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingDependency, match=r"no such cache; run `mecli extract"):
         open_cache(tmp_path / "none.h5")
@@ -195,10 +206,13 @@ def _data_as_group(file: Any, _: Any) -> None:
         (_schema_as_text, "no schema version inside"),
     ],
 )
-def test_a_hostile_or_old_structure_is_refused(tmp_path: Path, change: Any, message: str) -> None:
+@pytest.mark.parametrize("opening", [open_cache, Reader])
+def test_a_hostile_or_old_structure_is_refused(
+    tmp_path: Path, opening: Any, change: Any, message: str
+) -> None:
     path = tampered(tmp_path / "c.h5", change)
     with pytest.raises(InputError, match=message):
-        open_cache(path)
+        opening(path)
 
 
 def _missing(_: Any, clip: Any) -> None:
@@ -291,12 +305,30 @@ def _impostor(_: Any, clip: Any) -> None:
         (_impostor, "calls itself toy/s1/b"),
     ],
 )
-def test_a_hostile_clip_is_refused(tmp_path: Path, change: Any, message: str) -> None:
+@pytest.mark.parametrize("opening", [open_cache, Reader])
+def test_a_hostile_clip_is_refused(tmp_path: Path, opening: Any, change: Any, message: str) -> None:
     path = tampered(tmp_path / "c.h5", change)
-    with open_cache(path) as cache, pytest.raises(InputError, match=message):
+    with opening(path) as cache, pytest.raises(InputError, match=message):
         cache.record("toy/s1/a")
 
 
+def children() -> set[int]:
+    return set(map(int, Path("/proc/thread-self/children").read_text().split()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks of Linux")
+def test_a_reader_that_dies_is_told_with_its_cache(tmp_path: Path) -> None:
+    path = fill(tmp_path / "c.h5", make_record(), make_record("toy/s1/b"))
+    before = children()
+    with open_cache(path) as cache:
+        assert cache.record("toy/s1/a").ok
+        (reader,) = children() - before
+        os.kill(reader, signal.SIGSEGV)
+        with pytest.raises(InputError, match=r"c\.h5: crashed its reader \(SIGSEGV\)"):
+            cache.record("toy/s1/b")
+
+
+@pytest.mark.usefixtures("platform")
 def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     record = make_record()
     path = fill(tmp_path / "c.h5", record)
@@ -363,6 +395,7 @@ def test_the_schema_in_the_docstring_names_every_array() -> None:
     assert all(name in caches.__doc__ for name in ARRAYS)
 
 
+@pytest.mark.usefixtures("platform")
 def test_caches_are_combined_from_the_places_named(tmp_path: Path) -> None:
     one = fill(tmp_path / "one.h5", make_record(), make_record("toy/s1/b"))
     two = fill(tmp_path / "two.h5", make_record(fps=50.0), make_record("toy/s1/c"))

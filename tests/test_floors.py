@@ -21,6 +21,7 @@ FLOORS = [
         "folds",
         "metrics",
         "files",
+        "guard",
         "overheard",
         "calibration",
         "shards",

@@ -27,7 +27,7 @@ landmarks and transforms of length 0.
 Beside the file, ``<cache>.parts/<key>.h5`` holds clips that are extracted but not yet
 merged, each a whole cache of one clip. Every file appears by rename only, so a kill at any
 moment leaves the old state or the new one. Reading trusts nothing: links, layouts, filters
-and sizes are checked before HDF5 is asked for data.
+and sizes are checked before HDF5 is asked for data, in a process that may crash alone.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ import os
 os.environ.setdefault("HDF5_PLUGIN_PRELOAD", "::")
 
 from mecli.cache.merging import check_options, combine, discard, merge
+from mecli.cache.opened import Cache, open_cache
 from mecli.cache.parts import PARTS, add, parts_folder, waiting_keys
-from mecli.cache.reading import Cache, open_cache
+from mecli.cache.reading import Reader
 from mecli.cache.stored import SCHEMA
 from mecli.cache.writing import clip_image
 
@@ -47,6 +48,7 @@ __all__ = [
     "PARTS",
     "SCHEMA",
     "Cache",
+    "Reader",
     "add",
     "check_options",
     "clip_image",

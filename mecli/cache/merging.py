@@ -6,20 +6,24 @@ import contextlib
 import json
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import h5py
 
-from mecli import files
+from mecli import files, guard
 from mecli.cache.parts import parts_folder
-from mecli.cache.reading import Cache
+from mecli.cache.reading import Reader
 from mecli.cache.stored import VERSION, dump
 from mecli.cache.writing import root_image
 from mecli.errors import InputError, NotWritten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from mecli.cache.opened import Cache
+
+R = TypeVar("R")
 
 
 def merge(path: Path, options: Mapping[str, Any], drop: Iterable[str] = ()) -> int:
@@ -32,7 +36,8 @@ def merge(path: Path, options: Mapping[str, Any], drop: Iterable[str] = ()) -> i
         parts = sorted(parts_folder(path).glob("[!.]*.h5"))
         dropped = set(drop)
         if parts or dropped or not path.exists():
-            places = _places([path, *parts] if path.exists() else parts, options)
+            sources = [path, *parts] if path.exists() else parts
+            places = _guarded(_places, path, sources, sources, options)
             _rewrite(path, {c: p for c, p in places.items() if c not in dropped}, options)
         for part in parts:
             part.unlink(missing_ok=True)
@@ -67,8 +72,7 @@ def _rewrite(path: Path, places: Mapping[str, Path], options: Mapping[str, Any])
         with files.writing(path):
             beside.write_bytes(root_image(options))
         _reserve(beside, need)
-        with h5py.File(beside, "r+", libver=VERSION) as file:
-            _copy_all(file, places, options)
+        _guarded(_copy_all, path, sources, beside, places, options)
         with files.writing(path):
             with beside.open("rb") as written:
                 os.fsync(written.fileno())
@@ -76,30 +80,39 @@ def _rewrite(path: Path, places: Mapping[str, Path], options: Mapping[str, Any])
             files.sync_folder(path.parent)
 
 
+def _guarded(
+    function: Callable[..., R], path: Path, sources: Collection[Path], *given: object
+) -> R:
+    """Call `function` in a process of its own: it reads `sources` for what becomes `path`."""
+    what = f"{path} or what is merged into it"
+    return guard.call(function, *given, what=what, cpu_s=guard.patience_s(sources))
+
+
 def _places(sources: Iterable[Path], options: Mapping[str, Any]) -> dict[str, Path]:
     """Return each clip id with the last of `sources` that has it."""
     places: dict[str, Path] = {}
     for source in sources:
-        with Cache(source) as cache:
+        with Reader(source) as cache:
             check_options(cache, options)
             places |= dict.fromkeys(cache.clip_ids, source)
     return places
 
 
-def _copy_all(file: Any, places: Mapping[str, Path], options: Mapping[str, Any]) -> None:
-    """Copy each clip from its place, in the order of clip ids."""
+def _copy_all(out: Path, places: Mapping[str, Path], options: Mapping[str, Any]) -> None:
+    """Copy each clip from its place into `out`, in the order of clip ids."""
     clips_of = Counter(places.values())
     with contextlib.ExitStack() as stack:
+        file = stack.enter_context(h5py.File(out, "r+", libver=VERSION))
         # Walking a large cache takes a while; parts of one clip would be too many to hold.
-        large = {p: stack.enter_context(Cache(p)) for p, clips in clips_of.items() if clips > 1}
+        large = {p: stack.enter_context(Reader(p)) for p, clips in clips_of.items() if clips > 1}
         for clip_id in sorted(places):
             place = places[clip_id]
-            with contextlib.nullcontext(large[place]) if place in large else Cache(place) as cache:
+            with contextlib.nullcontext(large[place]) if place in large else Reader(place) as cache:
                 check_options(cache, options)
                 cache.copy_into(file, clip_id)
 
 
-def check_options(cache: Cache, options: Mapping[str, Any]) -> None:
+def check_options(cache: Cache | Reader, options: Mapping[str, Any]) -> None:
     """Raise `InputError` if `cache` was made with other extraction options."""
     if cache.options != json.loads(dump(options)):
         raise InputError(

@@ -1,4 +1,4 @@
-"""A cache opened for reading; nothing inside is believed."""
+"""A cache read in this process; nothing inside is believed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -15,11 +14,11 @@ import numpy as np
 from mecli.cache.stored import SCALED, SCHEMA, STORED, digest, dump, number, write_text
 from mecli.clips import check_part
 from mecli.errors import InputError, MissingDependency
-from mecli.labels import Annotation
 from mecli.records import ARRAYS, META, ClipRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -41,8 +40,8 @@ def _telling_damage(path: Path) -> Iterator[None]:
         ) from error
 
 
-class Cache:
-    """A cache opened for reading; a context manager. Raises `InputError` on anything odd."""
+class Reader:
+    """A cache opened in this process; a context manager. Raises `InputError` on anything odd."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -60,20 +59,17 @@ class Cache:
             with _telling_damage(path):
                 self._check_root()
                 self._places = dict(self._walk())
+                self.clip_ids = tuple(sorted(self._places))
+                """All clip ids, failed ones included, sorted."""
         except BaseException:
             self._file.close()
             raise
 
-    def __enter__(self) -> Cache:
+    def __enter__(self) -> Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-
-    @property
-    def clip_ids(self) -> tuple[str, ...]:
-        """All clip ids, failed ones included, sorted."""
-        return tuple(sorted(self._places))
 
     def key(self, clip_id: str) -> str:
         """Return the digest under which `clip_id` was extracted."""
@@ -86,15 +82,6 @@ class Cache:
         for clip_id in self.clip_ids:
             total.update(f"\n{clip_id}={self.key(clip_id)}".encode())
         return total.hexdigest()[:32]
-
-    def annotations(self) -> list[Annotation]:
-        """Return clip id, corpus and labels of every clip that did not fail."""
-        records = map(self.summary, self.clip_ids)
-        return [Annotation(r.clip_id, r.corpus, r.labels) for r in records if r.ok]
-
-    def summaries(self) -> Iterator[ClipRecord]:
-        """Yield every record without its arrays, by clip id."""
-        return map(self.summary, self.clip_ids)
 
     def summary(self, clip_id: str) -> ClipRecord:
         """Return the record of `clip_id` without its arrays."""
@@ -122,13 +109,6 @@ class Cache:
             group = self._group(clip_id)
             arrays: dict[str, Any] = {n: self._array(group, n, clip_id) for n in names}
         return replace(record, **arrays)
-
-    def records(self, clip_ids: Iterable[str] | None = None) -> Iterator[ClipRecord]:
-        """Yield whole records by clip id, of `clip_ids` or of every clip that did not fail."""
-        for clip_id in self.clip_ids if clip_ids is None else clip_ids:
-            record = self.record(clip_id)
-            if record.ok or clip_ids is not None:
-                yield record
 
     def copy_into(self, file: Any, clip_id: str) -> None:
         """Copy `clip_id` into the open HDF5 `file`, checked array by array."""
@@ -254,8 +234,3 @@ class Cache:
         if not isinstance(scale, (float, np.floating)) or not np.isfinite(scale):
             raise InputError(f"{self.path}: clip {clip_id}: {name} has no scale_px")
         return (values * np.float32(scale)).astype(np.float32)
-
-
-def open_cache(path: str | Path) -> Cache:
-    """Open the cache at `path` for reading."""
-    return Cache(Path(path))

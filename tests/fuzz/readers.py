@@ -13,7 +13,8 @@ import cv2
 import h5py
 import numpy as np
 
-from mecli.cache import Cache, add, clip_image, merge
+from mecli.cache import Reader as CacheReader
+from mecli.cache import add, clip_image, merge
 from mecli.clips import Clip
 from mecli.video import probe, read_frames, write_video
 from tests.fuzz import mutate as damage
@@ -105,10 +106,10 @@ def _copy_attributes(source: h5py.HLObject, target: h5py.HLObject) -> None:
 
 
 def _read_cache(folder: Path, file: str) -> None:
-    with Cache(folder / file) as cache:
+    with CacheReader(folder / file) as cache:
         cache.fingerprint()
-        for record in cache.summaries():
-            cache.record(record.clip_id)
+        for clip_id in cache.clip_ids:
+            cache.record(clip_id)
 
 
 def _checkpoints() -> dict[str, bytes]:
