@@ -61,6 +61,27 @@ def test_only_a_terminal_gets_style(monkeypatch: pytest.MonkeyPatch) -> None:
     assert render([table], Terminal()) == plain
 
 
+def test_a_terminal_breaks_words_where_it_ends_and_colours_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("NO_COLOR", "1")
+    table = Table(["a", "b"], [["one", "word and word and word and word"], ["two", "x"]], left=2)
+    told = ["a    b", "one  word and word and word", "     and word", "two  x"]
+    assert render([table], Terminal()).splitlines() == told
+    assert render([table]).splitlines()[1] == "one  word and word and word and word"
+    numbers = Table(["name", "score"], [["n" * 40, "0.5"]])
+    assert len(render([numbers], Terminal()).splitlines()) == 2
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "xterm")
+    states = Table(["x", "s"], [["a", "ok"], ["ok then", "missing"], ["m LEAKED", "note"]], left=2)
+    assert render([states], Terminal()).splitlines()[1:] == [
+        "a         \x1b[32mok\x1b[0m",
+        "ok then   \x1b[1;31mmissing\x1b[0m",
+        "\x1b[1;31mm LEAKED\x1b[0m  \x1b[33mnote\x1b[0m",
+    ]
+
+
 def test_a_name_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in render(["a\x1b[2J", Table(["\x1b[31m"], [["x\ny"]])])
 

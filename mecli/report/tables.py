@@ -1,19 +1,24 @@
-"""Aligned tables: plain text for pipes and files, a little bold for a terminal."""
+"""Aligned tables: plain text for pipes and files, a little colour for a terminal."""
 
 from __future__ import annotations
 
 import io
 import os
+import shutil
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import TextIO
 
 _GAP = "  "
+_NARROWEST = 16
+_HEADER, _BAD = "bold", "bold red"
+_TONES = {"ok": "green", "note": "yellow", "missing": _BAD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +31,15 @@ class Table:
 
 
 def render(blocks: Iterable[str | Table], stream: TextIO | None = None) -> str:
-    """Return `blocks`, a blank line between, for `stream`: styled only on a terminal.
+    """Return `blocks`, a blank line between, for `stream`.
 
-    ``NO_COLOR`` (no-color.org) and ``TERM=dumb`` ask for plain text there too.
+    On a terminal the words of a last column of words are broken where it ends, and tables are
+    styled, unless ``NO_COLOR`` (no-color.org) or ``TERM=dumb`` ask for plain text there too.
     """
-    text = _styled if _wants_style(stream) else _plain
-    return "\n\n".join(text(block).rstrip("\n") for block in blocks) + "\n"
+    watched = stream is not None and stream.isatty()
+    width = shutil.get_terminal_size().columns if watched else None
+    text = _styled if watched and _wants_style() else _plain
+    return "\n\n".join(text(block, width).rstrip("\n") for block in blocks) + "\n"
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -52,42 +60,66 @@ def count(n: int, noun: str) -> str:
     return f"{n} {noun}{'s' * (n != 1)}"
 
 
-def _wants_style(stream: TextIO | None) -> bool:
-    return (
-        stream is not None
-        and stream.isatty()
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM") != "dumb"
-    )
+def _wants_style() -> bool:
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _plain(block: str | Table) -> str:
+def _plain(block: str | Table, width: int | None) -> str:
     if isinstance(block, str):
         return "\n".join(map(_printable, block.split("\n")))
-    lines = [[_printable(cell) for cell in row] for row in (block.header, *block.rows)]
-    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(_line(cells, widths, block.left) for cells in lines)
+    return "\n".join(_GAP.join(line).rstrip() for line in _lines(block, width))
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], left: int) -> str:
-    padded = []
-    for position, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        blanks = " " * (width - cell_len(cell))
-        padded.append(cell + blanks if position < left else blanks + cell)
-    return _GAP.join(padded).rstrip()
-
-
-def _styled(block: str | Table) -> str:
+def _styled(block: str | Table, width: int | None) -> str:
     from rich.console import Console
     from rich.text import Text
 
-    first, newline, rest = _plain(block).partition("\n")
+    if isinstance(block, str):
+        first, *rest = _plain(block, width).split("\n")
+        lines = [Text(first, _HEADER), *map(Text, rest)]
+    else:
+        header, *rows = _lines(block, width)
+        lines = [Text(_GAP.join(header), _HEADER)]
+        lines += [Text(_GAP).join(Text(cell, _tone(cell)) for cell in row) for row in rows]
+        for line in lines:
+            line.rstrip()
     console = Console(
         file=io.StringIO(), force_terminal=True, color_system="standard", width=10_000
     )
     with console.capture() as capture:
-        console.print(Text(first, style="bold"), Text(newline + rest), sep="", end="")
+        console.print(Text("\n").join(lines), end="")
     return capture.get()
+
+
+def _tone(cell: str) -> str:
+    """Return the colour of a word that says by itself whether all is well."""
+    return _BAD if "LEAKED" in cell else _TONES.get(cell.strip(), "")
+
+
+def _lines(table: Table, width: int | None) -> list[list[str]]:
+    """Return the lines of `table`, each of padded cells; a long last one goes on below itself."""
+    lines = [[_printable(cell) for cell in row] for row in (table.header, *table.rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    before = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+    room = max(_NARROWEST, width - before) if width else widths[-1]
+    if table.left >= len(widths) and room < widths[-1]:
+        lines = [line for cells in lines for line in _broken(cells, room)]
+    return [_padded(cells, widths, table.left) for cells in lines]
+
+
+def _broken(cells: Sequence[str], room: int) -> Iterator[list[str]]:
+    first, *rest = textwrap.wrap(cells[-1], room) or [""]
+    yield [*cells[:-1], first]
+    for more in rest:
+        yield [*([""] * (len(cells) - 1)), more]
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int], left: int) -> list[str]:
+    padded = []
+    for position, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        blanks = " " * (width - cell_len(cell))
+        padded.append(cell + blanks if position < left else blanks + cell)
+    return padded
 
 
 def _printable(cell: str) -> str:
