@@ -89,6 +89,7 @@ def _root(
     ] = False,
 ) -> None:
     terminal.raise_on_sigterm()
+    terminal.spell_out()
     if ctx.invoked_subcommand is None:
         terminal.show(_map(ctx.command))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 import os
@@ -9,12 +11,16 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import FrameType
 
+_SPELLED = {
+    "→": "->", "–": "-", "−": "-", "×": "x", "±": "+-", "·": "-", "…": "...", "≥": ">=", "≤": "<=",
+    "Δ": "d",
+}  # fmt: skip
 _SHOW_AFTER_S = 0.5
 _SAY_EVERY_S = 30.0
 
@@ -97,14 +103,33 @@ def show(text: str) -> None:
 
 def show_json(value: Any) -> None:
     """Write one JSON document to stdout."""
-    show(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    show(json.dumps(value, indent=2, ensure_ascii=not _is_unicode(sys.stdout), allow_nan=False))
 
 
 def show_json_lines(values: Iterable[Any]) -> None:
     """Write one JSON object a line to stdout, each at once: a reader may be waiting for it."""
+    ascii_only = not _is_unicode(sys.stdout)
     for value in values:
-        show(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        show(json.dumps(value, ensure_ascii=ascii_only, allow_nan=False))
         sys.stdout.flush()
+
+
+def spell_out() -> None:
+    """Write what stdout and stderr have no character for in others, so that nothing fails."""
+    codecs.register_error("mecli", _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not _is_unicode(stream):
+            stream.reconfigure(errors="mecli")
+
+
+def _is_unicode(stream: TextIO) -> bool:
+    return (stream.encoding or "utf-8").casefold().startswith("utf")
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    unknown = error.object[error.start : error.end]
+    return "".join(_SPELLED.get(c, "?") for c in unknown), error.end
 
 
 def raise_on_sigterm() -> None:

@@ -103,3 +103,33 @@ def test_sigterm_leaves_by_an_exception_with_the_shells_code() -> None:
     terminal.raise_on_sigterm()
     with pytest.raises(SystemExit, match="143"):
         signal.raise_signal(signal.SIGTERM)
+
+
+class Teletype(io.TextIOWrapper):
+    def __init__(self, encoding: str) -> None:
+        super().__init__(io.BytesIO(), encoding=encoding)
+
+    def told(self) -> str:
+        self.flush()
+        assert isinstance(self.buffer, io.BytesIO)
+        return self.buffer.getvalue().decode(self.encoding)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "json"),
+    [
+        ("ascii", "a -> b 0.1-0.2 ?", '"a \\u2192 \\u96ea"'),
+        ("latin-1", "a -> b 0.1-0.2 ?", '"a \\u2192 \\u96ea"'),
+        ("utf-8", "a → b 0.1–0.2 雪", '"a → 雪"'),
+    ],
+)
+def test_an_old_terminal_gets_words_it_can_show_and_json_that_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, text: str, json: str
+) -> None:
+    screen = Teletype(encoding)
+    monkeypatch.setattr(sys, "stdout", screen)
+    terminal.spell_out()
+    terminal.show("a → b 0.1–0.2 雪")
+    terminal.show_json("a → 雪")
+    terminal.show_json_lines(["a → 雪"])
+    assert screen.told().splitlines() == [text, json, json]
