@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from typer.testing import CliRunner
 
 from mecli import cli, whereabouts
+from mecli.report.here import homely
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -76,3 +76,25 @@ def test_without_a_verb_a_map_says_where_one_is(
     )
     assert said["checkpoint"] == "done/20260101-000000-ststnet-loso/final.safetensors"
     assert said["next"] == "mecli evaluate"
+
+
+def test_a_newcomer_is_told_what_works_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = CliRunner().invoke(cli.app, []).stdout.splitlines()
+    said = dict(line.split(maxsplit=1) for line in lines[-6:])
+    assert said["next"] == "mecli extract SOURCE"
+    assert said["or"].startswith("mecli predict CLIP asks the bundled checkpoint; mecli synth")
+
+
+def test_a_folder_below_home_is_told_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/people/ann")
+    for folder, said in (
+        ("/people/ann", "~"),
+        ("/people/ann/faces/a", "~/faces/a"),
+        ("/people/anna", "/people/anna"),
+    ):
+        assert homely(Path(folder)) == said
+    monkeypatch.delenv("HOME")
+    assert homely(Path("/people/ann")) == "/people/ann"

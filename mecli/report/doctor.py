@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from mecli.report.here import here_rows
+from mecli.report.here import here_rows, homely
 from mecli.report.tables import Table, render
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def to_text(findings: Sequence[Finding], here: Whereabouts, stream: TextIO | Non
         for topic in topics
     ]
     rows = [*here_rows(here), ["next", shlex.join(here.following)]]
-    blocks.append(Table(["here", str(here.folder)], rows, left=2))
+    blocks.append(Table(["here", homely(here.folder)], rows, left=2))
     bad = [one for one in findings if one.state == "missing"]
     todo = [f"{one.name}: {one.said}" + (f" ({one.do})" if one.do else "") for one in bad]
     verdict = f"{len(bad)} missing:" if bad else "nothing is missing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,13 @@ from mecli.report.tables import Table, count, render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from typing import TextIO
 
     from mecli.whereabouts import CacheHere, Whereabouts
 
 _WAY = "extract → train → evaluate, predict: each can be run again, over one cache"
+_AT_ONCE = "mecli predict CLIP asks the bundled checkpoint; mecli synth faces makes a corpus"
 _MORE = "mecli VERB --help; mecli guide; mecli doctor"
 
 
@@ -22,9 +25,20 @@ def map_text(
 ) -> str:
     """Return `verbs` with what each does, what lies here, and the command that comes next."""
     rows = [[name, about] for name, about in verbs]
-    where = [*here_rows(here), ["next", shlex.join(here.following)], ["more", _MORE]]
+    where = [*here_rows(here), ["next", shlex.join(here.following)]]
+    if not here.caches and not here.runs:
+        where.append(["or", _AT_ONCE])
+    where.append(["more", _MORE])
     blocks = [Table([f"mecli {version}", _WAY], rows, left=2)]
-    return render([*blocks, Table(["here", str(here.folder)], where, left=2)], stream)
+    return render([*blocks, Table(["here", homely(here.folder)], where, left=2)], stream)
+
+
+def homely(folder: Path) -> str:
+    """Return `folder` as people write it, with ``~`` for their own."""
+    home = os.environ.get("HOME")
+    if not home or not folder.is_relative_to(home):
+        return str(folder)
+    return str("~" / folder.relative_to(home))
 
 
 def here_rows(here: Whereabouts) -> list[list[str]]:
