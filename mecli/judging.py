@@ -86,7 +86,7 @@ class Judge:
         if clip.pixels == ():
             return clip, {}, False
         info = probe(clip.pixels)
-        fps = clip.fps or info.fps or self.question.fps
+        fps = self.question.fps or clip.fps or info.fps
         check_rate(f"{clip.location}: clip {clip.clip_id}", fps, force=self.question.force)
         measured = {}
         if info.bit_rate and info.fps:

@@ -131,6 +131,8 @@ def test_slow_videos_are_refused_and_unknown_rates_named(
     assert "20 frames/s cannot show" in refused.error
     (forced,) = predict([str(slow)], replace(options, force=True))
     assert "low-frame-rate" in {d.reason for d in forced.unsure}
+    (slowed,) = predict([str(slow)], replace(options, fps=200.0))
+    assert (slowed.error, slowed.fps) == ("", 200.0)
     folder = tmp_path / "images"
     folder.mkdir()
     for k, frame in enumerate(frames):
