@@ -37,7 +37,7 @@ def test_sizes_have_to_be_large_enough() -> None:
 
 @pytest.mark.parametrize("flags", [["--json"], []])
 def test_the_command_tells_each_size(flags: list[str], tmp_path: Path) -> None:
-    argv = ["bench", "scale", "--clips", "20", "--jobs", "1", "--folder", str(tmp_path), *flags]
+    argv = ["bench", "scale", "--sizes", "20", "--jobs", "1", "--folder", str(tmp_path), *flags]
     result = CliRunner().invoke(app, argv)
     assert result.exit_code == 0, result.output
     if flags:

@@ -173,6 +173,30 @@ def test_the_shell_completes_names_of_the_registry_and_of_runs(tmp_path: Path) -
         "bundled", str(done / "final.safetensors"),
     ]  # fmt: skip
     assert complete("mecli extr", tmp_path) == ["extract"]
+    (done / "run.json").write_text('{"folds": [{"name": "casme2/01"}, {"name": "smic/s1"}]}')
+    assert complete(f"mecli train --resume {done} --fold s", tmp_path) == ["smic/s1"]
+    assert complete(f"mecli train --run {tmp_path} --fold ", tmp_path) == []
+    assert complete("mecli train --fold ", tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("mecli train --model cnn-lstm --preset ", ["paper"]),
+        ("mecli models cnn-lstm --preset ", ["paper"]),
+        ("mecli models nobodys --preset ", []),
+        ("mecli export --format ", ["folders", "flow-archive"]),
+        ("mecli synth --format ", ["flat", "casme2"]),
+        ("mecli synth --codec n", ["npz"]),
+        ("mecli audit --checks persons,cl", ["persons,clips"]),
+        ("mecli predict --attribution w", ["weights"]),
+        ("mecli extract --cluster l", ["local"]),
+        ("mecli guide tut", ["tutorial"]),
+        ("mecli guide schema tr", ["train"]),
+    ],
+)
+def test_the_shell_completes_every_choice(line: str, offered: list[str], tmp_path: Path) -> None:
+    assert complete(line, tmp_path) == offered
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import typer
 
 from mecli import terminal
 from mecli.commands.flags import (
+    Epochs,
     Jobs,
     Json,
     RunsFolder,
@@ -108,7 +109,7 @@ def bench_results(
     seeds: Annotated[int, typer.Option(help="Seeds of every model that draws any.")] = 5,
     protocol: Annotated[str, typer.Option(help=f"One of: {known('protocol')}.")] = "loso",
     labels: Annotated[str, typer.Option(help=f"One of: {known('label scheme')}.")] = "megc2019",
-    epochs: Annotated[int | None, typer.Option(help="[default: each model's own]")] = None,
+    epochs: Epochs = None,
     train: Annotated[
         bool, typer.Option(help="Train what is missing, or score what is there.")
     ] = True,
@@ -157,9 +158,7 @@ def bench_results(
 
 @app.command("scale")
 def bench_scale(
-    clips: Annotated[
-        str, typer.Option(help="Numbers of clips, one size after another.")
-    ] = "442,4420",
+    sizes: Annotated[str, typer.Option(help="Numbers of clips, one after another.")] = "442,4420",
     folder: Annotated[
         Path | None,
         typer.Option(help="Where the files go: 1 MB a clip. [default: the temporary folder]"),
@@ -171,12 +170,12 @@ def bench_scale(
 
     Clips are made up. One epoch of two folds a worker is trained; the LOSO is extrapolated.
 
-    Example: mecli bench scale --clips 442,4420,44200 --folder /data/tmp
+    Example: mecli bench scale --sizes 442,4420,44200 --folder /data/tmp
     """
     from mecli.bench import scale as verb
     from mecli.report.bench import scale_text
 
-    options = verb.BenchScaleOptions(whole_numbers("--clips", clips), folder, jobs)
+    options = verb.BenchScaleOptions(whole_numbers("--sizes", sizes), folder, jobs)
     with terminal.progress("bench scale") as progress:
         rows = verb.bench_scale(options, progress=progress)
     if json:

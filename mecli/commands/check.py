@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mecli import terminal
-from mecli.commands.flags import CorpusName, Json
+from mecli.commands.flags import AsPublished, CorpusName, Json
 from mecli.errors import InputError
 
 
@@ -23,10 +23,7 @@ def check(
         ),
     ],
     corpus: CorpusName = None,
-    as_published: Annotated[
-        bool,
-        typer.Option("--as-published", help="Leave out the field's corrections of the sheets."),
-    ] = False,
+    as_published: AsPublished = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Count odd cells and sheet-disk differences as wrong too."),

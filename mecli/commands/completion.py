@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mecli import checkpoints, registry
+from mecli import checkpoints, files, registry
+from mecli.errors import InputError
+from mecli.question import ATTRIBUTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,10 +44,48 @@ def _magnifications(_ctx: Any) -> Sequence[str]:
     return ["none", *(f"{name}:" for name in registry.names("magnification"))]
 
 
-def _topics(_ctx: Any) -> Sequence[str]:
-    from mecli.guide.topics import TOPICS
+def _topics(ctx: Any) -> Sequence[str]:
+    from mecli.guide.topics import TOPICS, schemas
 
-    return (*TOPICS, "schema")
+    return schemas() if ctx.params.get("topic") == ["schema"] else (*TOPICS, "schema")
+
+
+def _presets(ctx: Any) -> Sequence[str]:
+    named = ctx.params.get("model") or ()
+    # Before an option without its value, arguments are not yet where they belong.
+    models = named.split(",") if isinstance(named, str) else [*named, *ctx.args]
+    known = [name for name in models if name in registry.names("model")]
+    return [preset for name in known for preset in registry.load("model", name).presets]
+
+
+def _folds(ctx: Any) -> Sequence[str]:
+    run = ctx.params.get("resume") or ctx.params.get("run")
+    if run is None:
+        return ()
+    try:
+        said = files.read_json(Path(run) / "run.json")
+    except InputError:
+        return ()
+    folds = said.get("folds", ()) if isinstance(said, dict) else ()
+    return [str(fold.get("name")) for fold in folds]
+
+
+def _formats(ctx: Any) -> Sequence[str]:
+    from mecli import export, synth
+
+    return export.FORMATS if ctx.info_name == "export" else synth.FORMATS
+
+
+def _codecs(_ctx: Any) -> Sequence[str]:
+    from mecli.synth import CODECS
+
+    return CODECS
+
+
+def _checks(_ctx: Any) -> Sequence[str]:
+    from mecli.audit import CHECKS
+
+    return CHECKS
 
 
 _OFFERS: dict[str, Names] = {
@@ -62,6 +102,14 @@ _OFFERS: dict[str, Names] = {
     "precision": _fixed("float32", "float64", "bf16"),
     "selection": _fixed("last", "inner", "oracle"),
     "by": _fixed("corpus", "subject"),
+    "preset": _presets,
+    "fold": _folds,
+    "format": _formats,
+    "codec": _codecs,
+    "checks": _checks,
+    "attribution": _fixed(*ATTRIBUTIONS),
+    "cluster": _fixed("auto", "local"),
+    "run": _runs,
     "checkpoint": _checkpoints,
     "pretrained": _checkpoints,
     "resume": _runs,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mecli import terminal
-from mecli.commands.flags import Json, RunsFolder, known
+from mecli.commands.flags import Json, ReportFile, RunsFolder, known
 from mecli.errors import UsageError
 
 
@@ -36,7 +36,7 @@ def evaluate(
     ] = None,
     by: Annotated[str | None, typer.Option(help="Also score by: corpus, subject.")] = None,
     checkpoint: Annotated[
-        str | None,
+        Path | None,
         typer.Option(help="Ask this checkpoint about caches instead; 'bundled' is mecli's own."),
     ] = None,
     spotting: Annotated[
@@ -56,10 +56,7 @@ def evaluate(
         int, typer.Option(help="Bootstrap resamples over subjects for the intervals.")
     ] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
-    report_file: Annotated[
-        Path | None,
-        typer.Option("--report", help="Also write one HTML page that needs nothing else."),
-    ] = None,
+    report_file: ReportFile = None,
     figures: Annotated[
         Path | None,
         typer.Option(help="Also draw figures for a paper into this folder: PDF, SVG, PNG."),
@@ -109,7 +106,7 @@ def evaluate(
         labels=labels,
         protocol=protocol,
         by=by,
-        checkpoint=checkpoint,
+        checkpoint=None if checkpoint is None else str(checkpoint),
         resamples=resamples,
         seed=seed,
         report=report_file,

@@ -10,13 +10,16 @@ import typer
 
 from mecli import terminal
 from mecli.commands.flags import (
-    CachePath,
+    AsPublished,
     ClusterAddress,
     CorpusName,
+    FlowName,
     Jobs,
     Json,
+    Landmarks,
     ShardOf,
     Timeout,
+    WrittenCachePath,
     known,
     leave_if_failed,
     whole_numbers,
@@ -33,24 +36,15 @@ def extract(
             show_default=False,
         ),
     ],
-    cache: CachePath = Path("mecli.h5"),
+    cache: WrittenCachePath = Path("mecli.h5"),
     corpus: CorpusName = None,
-    as_published: Annotated[
-        bool,
-        typer.Option("--as-published", help="Leave out the field's corrections of the sheets."),
-    ] = False,
-    landmarks: Annotated[
-        str,
-        typer.Option(
-            help=f"auto or one of: {known('landmarker')}. auto takes face-alignment if its "
-            "weights are there, else embedded."
-        ),
-    ] = "auto",
+    as_published: AsPublished = False,
+    landmarks: Landmarks = "auto",
     steps: Annotated[int, typer.Option(help="Time steps from onset to offset.")] = 16,
     temporal: Annotated[
         str, typer.Option(help=f"One of: {known('temporal normalisation')}.")
     ] = "uniform",
-    flow: Annotated[str, typer.Option(help=f"One of: {known('flow')}.")] = "dis",
+    flow: FlowName = "dis",
     images: Annotated[
         str, typer.Option(help="Which flow images of a clip to take, where a corpus holds flow.")
     ] = "0",

@@ -21,7 +21,10 @@ def known(kind: str) -> str:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 CachePath = Annotated[
-    Path, typer.Option("--cache", "-o", "-c", envvar="MECLI_CACHE", help="The HDF5 cache.")
+    Path, typer.Option("--cache", "-c", envvar="MECLI_CACHE", help="The HDF5 cache.")
+]
+WrittenCachePath = Annotated[
+    Path, typer.Option("--cache", "-c", "-o", envvar="MECLI_CACHE", help="The HDF5 cache.")
 ]
 Jobs = Annotated[
     int | None,
@@ -39,8 +42,36 @@ ClusterAddress = Annotated[
 CorpusName = Annotated[
     str | None, typer.Option(help=f"Read every source as one of: {known('corpus')}.")
 ]
-
-
+AsPublished = Annotated[
+    bool,
+    typer.Option("--as-published", help="Leave out the field's corrections of the sheets."),
+]
+_LANDMARKS = (
+    f"auto or one of: {known('landmarker')}. auto takes face-alignment if its weights are there, "
+    "else embedded."
+)
+Landmarks = Annotated[str, typer.Option(help=_LANDMARKS)]
+LandmarksOrTrained = Annotated[
+    str | None, typer.Option("--landmarks", help=f"{_LANDMARKS} [default: as in training]")
+]
+FlowName = Annotated[str, typer.Option(help=f"One of: {known('flow')}.")]
+Fps = Annotated[
+    float | None, typer.Option(help="Frames per second, whatever the clips themselves say.")
+]
+Face = Annotated[
+    int | None,
+    typer.Option(help="Which face, 1 being the largest. [default: 1]", show_default=False),
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option("--report", help="Also write one HTML page that needs nothing else."),
+]
+Epochs = Annotated[
+    int | None, typer.Option(help="Passes over the training clips. [default: the model's own]")
+]
+Preset = Annotated[
+    str | None, typer.Option(help="A named set of the model's options, such as paper.")
+]
 Sources = Annotated[
     list[str],
     typer.Argument(

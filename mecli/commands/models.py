@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mecli import terminal
-from mecli.commands.flags import Json, RunsFolder
+from mecli.commands.flags import Json, Preset, RunsFolder
 from mecli.errors import UsageError
 
 
@@ -23,9 +23,7 @@ def models(
             show_default=False,
         ),
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Show the model with this set of its options.")
-    ] = None,
+    preset: Preset = None,
     folder: RunsFolder = Path("runs"),
     json: Json = False,
 ) -> None:

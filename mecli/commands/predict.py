@@ -12,13 +12,16 @@ from mecli import checkpoints, terminal
 from mecli.commands.flags import (
     CorpusName,
     Csv,
+    Face,
+    Fps,
     Jobs,
     Json,
+    LandmarksOrTrained,
+    ReportFile,
     RunsFolder,
     Sources,
     Timeout,
     check_csv,
-    known,
     leave_if_failed,
     show_rows,
 )
@@ -39,20 +42,12 @@ def predict(
     ] = None,
     folder: RunsFolder = Path("runs"),
     corpus: CorpusName = None,
-    landmarks: Annotated[
-        str | None,
-        typer.Option(help=f"auto or one of: {known('landmarker')}. [default: as in training]"),
-    ] = None,
+    landmarks: LandmarksOrTrained = None,
     jobs: Jobs = None,
     timeout_s: Timeout = 7200.0,
-    face: Annotated[
-        int | None,
-        typer.Option(help="Which face, 1 being the largest. [default: 1]", show_default=False),
-    ] = None,
+    face: Face = None,
     all_faces: Annotated[bool, typer.Option("--all-faces", help="Judge every face.")] = False,
-    fps: Annotated[
-        float | None, typer.Option(help="Frames per second of clips that do not say it.")
-    ] = None,
+    fps: Fps = None,
     whole: Annotated[
         bool, typer.Option("--whole", help="Judge a long video as one clip; do not search it.")
     ] = False,
@@ -72,10 +67,7 @@ def predict(
         Path | None,
         typer.Option(help="Also write ELAN documents: an .eaf, or a folder for several clips."),
     ] = None,
-    report_file: Annotated[
-        Path | None,
-        typer.Option("--report", help="Also write one HTML page that needs nothing else."),
-    ] = None,
+    report_file: ReportFile = None,
     csv: Csv = None,
     force: Annotated[
         bool, typer.Option("--force", help="Judge clips below 25 frames/s; replace files.")

@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from mecli import terminal
-from mecli.commands.flags import CorpusName, Jobs, Json, Timeout, known, leave_if_failed
+from mecli.commands.flags import (
+    CorpusName,
+    FlowName,
+    Jobs,
+    Json,
+    Landmarks,
+    Timeout,
+    leave_if_failed,
+)
 
 
 def preview(
@@ -34,10 +42,8 @@ def preview(
     ] = Path("preview.png"),
     count: Annotated[int, typer.Option(help="How many clips to show where none is named.")] = 1,
     corpus: CorpusName = None,
-    landmarks: Annotated[
-        str, typer.Option(help=f"auto or one of: {known('landmarker')}.")
-    ] = "auto",
-    flow: Annotated[str, typer.Option(help=f"One of: {known('flow')}.")] = "dis",
+    landmarks: Landmarks = "auto",
+    flow: FlowName = "dis",
     jobs: Jobs = None,
     timeout_s: Timeout = 300.0,
     force: Annotated[bool, typer.Option("--force", help="Replace the file of -o.")] = False,

@@ -12,12 +12,14 @@ from mecli import terminal
 from mecli.commands.flags import (
     CorpusName,
     Csv,
+    Face,
+    Fps,
     Jobs,
     Json,
+    Landmarks,
     Sources,
     Timeout,
     check_csv,
-    known,
     leave_if_failed,
     show_rows,
 )
@@ -29,18 +31,12 @@ if TYPE_CHECKING:
 def spot(
     sources: Sources,
     corpus: CorpusName = None,
-    landmarks: Annotated[
-        str, typer.Option(help=f"auto or one of: {known('landmarker')}.")
-    ] = "auto",
+    landmarks: Landmarks = "auto",
     threshold: Annotated[
         float, typer.Option(help="Least score of an interval: how likely it is one, 0 to 1.")
     ] = 0.85,
-    fps: Annotated[
-        float | None, typer.Option(help="Frames per second, whatever the videos say.")
-    ] = None,
-    face: Annotated[
-        int | None, typer.Option(help="Which face, largest first, where there are several.")
-    ] = None,
+    fps: Fps = None,
+    face: Face = None,
     jobs: Jobs = None,
     timeout_s: Timeout = 7200.0,
     csv: Csv = None,

@@ -44,7 +44,7 @@ def synth(
         str, typer.Option(help="Micro-expressions of a long clip: least,greatest, or one number.")
     ] = "3,5",
     truth: Annotated[
-        bool, typer.Option("--truth", help="Also write exact flow, landmarks and AU curves.")
+        bool, typer.Option("--exact", help="Also write exact flow, landmarks and AU curves.")
     ] = False,
     jobs: Jobs = None,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder in use.")] = False,

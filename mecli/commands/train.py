@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mecli import terminal
-from mecli.commands.flags import ClusterAddress, Jobs, Json, RunsFolder, ShardOf, known
+from mecli.commands.flags import (
+    ClusterAddress,
+    Epochs,
+    Jobs,
+    Json,
+    Preset,
+    RunsFolder,
+    ShardOf,
+    known,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,14 +48,12 @@ def train(
             "one; or a CSV with columns label,class."
         ),
     ] = "megc2019",
-    epochs: Annotated[int | None, typer.Option(help="[default: the model's own]")] = None,
+    epochs: Epochs = None,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(help="How many seeds to repeat everything with.")] = 1,
     k: Annotated[int, typer.Option(help="Folds of kfold.")] = 5,
     share: Annotated[float, typer.Option(help="Share of subjects that holdout tests.")] = 0.2,
-    preset: Annotated[
-        str | None, typer.Option(help="A named set of the model's options, such as paper.")
-    ] = None,
+    preset: Preset = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", "-s", help="A model option as name=value; may be given repeatedly."),
