@@ -79,13 +79,16 @@ def _is_watched() -> bool:
 
 def _plain(title: str) -> Report:
     start = said = time.monotonic()
+    there: int | None = None
 
     def report(done: int, total: int, message: str = "", /) -> None:
-        nonlocal said
+        nonlocal said, there
         now = time.monotonic()
-        if done and now - said >= _SAY_EVERY_S:
+        # What an earlier call had finished says nothing of the speed of this one.
+        there = done if there is None else there
+        if done > there and now - said >= _SAY_EVERY_S:
             said = now
-            left = int((now - start) * max(total - done, 0) / done)
+            left = int((now - start) * max(total - done, 0) / (done - there))
             note(f"{title} {done}/{total}, {left // 60}:{left % 60:02d} min left, {message}")
 
     return report

@@ -81,6 +81,21 @@ def test_a_long_job_says_plain_lines_where_no_bar_can_move(
     assert re.fullmatch(r"train 1/4, \d+:\d\d min left, fold s01\n", screen.getvalue())
 
 
+def test_time_left_is_not_told_from_what_an_earlier_call_had_finished(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = watch(monkeypatch)
+    monkeypatch.setenv("CI", "true")
+    clock = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    with terminal.progress("train") as report:
+        report(30, 40, "30 folds were there already")
+        clock = 60.0
+        report(30, 40, "still nothing")
+        report(31, 40, "fold s31")
+    assert screen.getvalue() == "train 31/40, 9:00 min left, fold s31\n"
+
+
 def test_results_go_to_stdout_and_notes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.show("a result")
     terminal.show_json({"ä": 1.5})
