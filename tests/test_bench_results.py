@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -17,6 +18,7 @@ from mecli.bench.published import PUBLISHED
 from mecli.bench.results import ResultsOptions, bench_results, rounds, wanted
 from mecli.errors import InputError, UnknownName, UsageError
 from mecli.report.results import to_csv, to_json, to_markdown, to_text
+from tests import published
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mecli.report.results import Result
 
 MODELS = ("ststnet", "roi-flow-ridge", "lbp-top-svm")
+PRESET = "htnet@small"
 _MOVES = ((6, 14, 0.0, 1.0), (18, 24, 1.0, -1.0), (4, 12, 0.0, -1.0))
 
 
@@ -105,7 +108,9 @@ def test_every_form_of_the_table_has_the_same_figures(
     made: tuple[Path, Path, list[Result]],
 ) -> None:
     rows = made[2]
+    published.check("bench-results", to_json(rows))
     drawn, solved, unfit = to_json(rows)
+    assert drawn["begun_with"] == "none"
     assert 0 <= drawn["uf1"] <= 1
     assert drawn["uf1_sd"] is not None
     assert solved["uf1_sd"] is None
@@ -118,6 +123,7 @@ def test_every_form_of_the_table_has_the_same_figures(
     assert float(cells[0]["ensemble_uar_smic"]) == drawn["ensemble"]["by_corpus"]["smic"]["uar"]
     assert float(cells[0]["LEAKED_uf1"]) == drawn["LEAKED"]["uf1"]
     assert (cells[2]["uf1"], cells[2]["published_uf1"]) == ("", "0.588")
+    assert [c["published_leaked"] for c in cells] == ["False", "", "False"]
     text = to_text(rows)
     assert text.startswith("12 clips of 4 subjects.")
     short = f"{drawn['uf1']:.3f} ± {drawn['uf1_sd']:.3f}".replace("0.", ".")
@@ -158,6 +164,56 @@ def test_tables_of_different_columns_are_not_joined(tmp_path: Path) -> None:
         results(source, folder, models=("ststnet",), epochs=1, train=False)
 
 
+def test_a_preset_of_a_model_is_a_row_of_its_own(tmp_path: Path) -> None:
+    source, folder = archive(tmp_path / "flows", 2), tmp_path / "r"
+    told: list[tuple[int, int, str]] = []
+
+    def progress(done: int, total: int, message: str = "", /) -> None:
+        told.append((done, total, message))
+
+    options = ResultsOptions(folder, (PRESET, "roi-flow-ridge"), seeds=2, epochs=1, jobs=0)
+    small, solved = bench_results(str(source), options, progress)[0]
+    assert small.found is not None
+    assert small.found.seeds == (0, 1)
+    assert small.published == PUBLISHED["htnet"]
+    assert solved.found is not None
+    kept = json.loads((folder / "runs" / f"{PRESET}-0" / "run.json").read_text())
+    assert (kept["model"], kept["model_options"]["width"]) == ("htnet", 24)
+    assert "| htnet@small | 2 |" in to_markdown([small])
+    assert ".860 / .848 LEAKED (10.1016/j.neucom.2024.128196)" in to_text([small])
+    trained = [(done, total) for done, total, message in told if ", seed " in message]
+    assert trained == sorted(trained)
+    assert trained[-1] == (6, 6)
+
+
+def test_what_a_run_began_with_is_said(
+    made: tuple[Path, Path, list[Result]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "r"
+    shutil.copytree(made[1], folder)
+    header = folder / "runs" / "ststnet-1" / "run.json"
+    document = json.loads(header.read_text())
+    header.write_text(json.dumps({**document, "pretrained": {"checkpoint": "bundled"}}))
+    (row,) = results(made[0], folder, models=("ststnet",), train=False)
+    assert row.begun_with == "bundled or none"
+    assert "begun with bundled or none; its UAR is macro precision" in to_text([row])
+
+
+def test_an_interrupt_says_how_to_go_on(
+    made: tuple[Path, Path, list[Result]], tmp_path: Path
+) -> None:
+    def interrupt(done: int, total: int, message: str = "", /) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "r"
+    options = ResultsOptions(folder, ("ststnet",), seeds=1, epochs=1, jobs=0)
+    with pytest.raises(KeyboardInterrupt, match="the same command goes on where it stopped"):
+        bench_results(str(made[0]), options, lambda d, t, m="", /: interrupt(d * ("seed" in m), t))
+    assert (folder / "runs" / "ststnet-0" / "folds" / "0" / "0.json").exists()
+    assert bench_results(str(made[0]), options, lambda *_: None)[0][0].found is not None
+
+
 def test_every_model_comes_once_before_any_is_repeated() -> None:
     options = ResultsOptions(seeds=3, seeds_of={"htnet": 1})
     order = list(rounds(("ststnet", "htnet", "flow-svm"), options))
@@ -171,6 +227,11 @@ def test_models_and_their_seeds_are_read_from_one_word() -> None:
     assert wanted("ststnet, htnet:2") == (("ststnet", "htnet"), {"htnet": 2})
     with pytest.raises(UsageError, match="'two' is no number of seeds"):
         wanted("htnet:two")
+    with pytest.raises(UsageError, match="a model is named twice"):
+        wanted("htnet,htnet:2")
+    assert wanted("htnet@small:2") == (("htnet@small",), {"htnet@small": 2})
+    with pytest.raises(UnknownName, match="tiny"):
+        ResultsOptions(models=("htnet@tiny",))
     with pytest.raises(UsageError, match="0 seeds, expected at least 1"):
         ResultsOptions(seeds_of={"htnet": 0})
     with pytest.raises(UnknownName, match="resnet"):
@@ -188,7 +249,7 @@ def test_the_command_prints_one_form_and_writes_the_table(tmp_path: Path) -> Non
     source, out = archive(tmp_path / "flows"), tmp_path / "t.csv"
     words = ["bench", "results", str(source), "--folder", str(tmp_path / "r"), "--jobs", "0"]
     words += ["--models", "roi-flow-ridge"]
-    done = CliRunner().invoke(cli.app, [*words, "--json", "-o", str(out)])
+    done = CliRunner().invoke(cli.app, [*words, "--json", "--csv", str(out)])
     assert done.exit_code == 0, done.output
     (row,) = json.loads(done.stdout)
     assert (row["model"], row["clips"], row["seeds"]) == ("roi-flow-ridge", 12, [0])
@@ -198,6 +259,21 @@ def test_the_command_prints_one_form_and_writes_the_table(tmp_path: Path) -> Non
     plain = CliRunner().invoke(cli.app, [*words, "--no-train"])
     assert plain.stdout.startswith("12 clips of 4 subjects.")
     assert CliRunner().invoke(cli.app, [*words, "--markdown", "--json"]).exit_code == 2
+    again = CliRunner().invoke(cli.app, [*words, "--no-train", "--csv", str(out)])
+    assert (again.exit_code, again.stdout) == (InputError.exit_code, "")
+    assert "exists" in again.stderr
+    forced = CliRunner().invoke(cli.app, [*words, "--no-train", "--csv", str(out), "--force"])
+    assert forced.stdout == plain.stdout
+
+
+def test_a_folder_that_is_no_corpus_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    words = ["bench", "results", str(tmp_path / "empty"), "--folder", str(tmp_path / "r")]
+    done = CliRunner().invoke(cli.app, words)
+    assert (done.exit_code, done.stdout) == (InputError.exit_code, "")
+    assert done.stderr.count("\n") == 1
+    assert "empty" in done.stderr
+    assert not (tmp_path / "r").exists()
 
 
 def test_a_clip_that_cannot_be_read_is_told_and_the_others_go_on(tmp_path: Path) -> None:

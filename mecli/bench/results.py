@@ -3,6 +3,7 @@
 Each seed of a model is a run of its own in the folder, trained with selection ``oracle``:
 its score is that of the last epoch, and what the held-out subjects would have picked is
 kept beside. Models that solve for their weights have no epochs, no seed and no such column.
+A model is named as ``htnet`` or, with a preset of its options, as ``htnet@small``.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from mecli.bench.published import PUBLISHED
 from mecli.errors import InputError, UsageError
 from mecli.evaluate import EvaluateOptions, evaluate
 from mecli.extract import ExtractOptions, extract
+from mecli.models.options import resolve
 from mecli.report.results import Result
 from mecli.train import TrainOptions, resume, train
+from mecli.training.options import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from mecli.report.evaluation import RunEvaluation
     from mecli.terminal import Report
@@ -36,7 +40,17 @@ def wanted(models: str | None) -> tuple[tuple[str, ...], dict[str, int]]:
     odd = [count for _, colon, count in words if colon and not count.isdecimal()]
     if odd:
         raise UsageError(f"--models {models}: '{odd[0]}' is no number of seeds")
-    return tuple(n for n, _, _ in words), {n: int(count) for n, _, count in words if count}
+    names = tuple(n for n, _, _ in words)
+    if len(set(names)) < len(names):
+        raise UsageError(f"--models {models}: a model is named twice")
+    return names, {n: int(count) for n, _, count in words if count}
+
+
+def _settled(name: str) -> tuple[Any, Any]:
+    """Return the model and the options that `name` stands for."""
+    model, at, preset = name.partition("@")
+    loaded = registry.load("model", model)
+    return loaded, resolve(loaded, {}, preset if at else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +72,9 @@ class ResultsOptions:
 
     def __post_init__(self) -> None:
         for name in self.models:
-            registry.check_name("model", name)
+            registry.check_name("model", name.partition("@")[0])
+            if "@" in name:
+                _settled(name)
         registry.check_name("protocol", self.protocol)
         registry.check_name("label scheme", self.labels)
         for count in (self.seeds, *self.seeds_of.values()):
@@ -80,9 +96,10 @@ def bench_results(
     cache = options.folder / _CACHE
     summary = extract([source], cache, ExtractOptions(jobs=options.jobs), progress=progress)
     absent = unfit(cache, options)
-    fit = [name for name in options.models if name not in absent]
-    for model, seed in rounds(fit, options):
-        _train(cache, model, seed, options, progress)
+    planned = list(rounds([name for name in options.models if name not in absent], options))
+    for place, (model, seed) in enumerate(planned):
+        told = _part_of(progress, place, len(planned), f"{model}, seed {seed}")
+        _train(cache, model, seed, options, told)
     return scored(options, absent), summary.failures
 
 
@@ -94,9 +111,9 @@ def unfit(cache: Path, options: ResultsOptions) -> dict[str, str]:
     record = next(dataset.records(data))
     reasons = {}
     for name in options.models:
-        model = registry.load("model", name)
+        model, model_options = _settled(name)
         try:
-            model.features(record, model.Options())
+            model.features(record, model_options)
         except InputError as error:
             reasons[name] = str(error).removeprefix(f"clip {record.clip_id}: ")
     return reasons
@@ -114,35 +131,45 @@ def rounds(models: Sequence[str], options: ResultsOptions) -> Iterator[tuple[str
 def _has_epochs(name: str) -> bool:
     from mecli.training.selection import selectable
 
-    model = registry.load("model", name)
-    return selectable(model.stages(model.Options()))
+    model, model_options = _settled(name)
+    return selectable(model.stages(model_options))
 
 
-def _train(cache: Path, model: str, seed: int, options: ResultsOptions, progress: Report) -> None:
-    run = _run(options, model, seed)
+def _part_of(progress: Report, place: int, runs: int, name: str) -> Report:
+    """Return a report of one run that tells how far all `runs` of as many folds have come."""
 
     def tell(done: int, total: int, message: str = "", /) -> None:
-        progress(done, total, f"{model}, seed {seed}: {message}")
+        progress(place * total + done, runs * total, f"{name}: {message}")
 
-    if (run / "run.json").exists():
-        resume(run, tell, options.jobs)
-        return
-    train(
-        TrainOptions(
-            caches=(cache,),
-            model=model,
-            protocol=options.protocol,
-            labels=options.labels,
-            epochs=options.epochs,
-            seed=seed,
-            jobs=options.jobs,
-            selection=runs.ORACLE if _has_epochs(model) else "last",
-            final=False,
-            keep_weights=False,
-            runs=run.parent,
-        ),
-        tell,
-        run,
+    return tell
+
+
+def _train(cache: Path, name: str, seed: int, options: ResultsOptions, progress: Report) -> None:
+    run = _run(options, name, seed)
+    try:
+        if (run / "run.json").exists():
+            resume(run, progress, options.jobs)
+        else:
+            train(_asked(cache, name, seed, options), progress, run)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt("the same command goes on where it stopped") from error
+
+
+def _asked(cache: Path, name: str, seed: int, options: ResultsOptions) -> TrainOptions:
+    model, at, preset = name.partition("@")
+    return TrainOptions(
+        caches=(cache,),
+        model=model,
+        preset=preset if at else None,
+        protocol=options.protocol,
+        labels=options.labels,
+        epochs=options.epochs,
+        seed=seed,
+        jobs=options.jobs,
+        selection=runs.ORACLE if _has_epochs(name) else "last",
+        final=False,
+        keep_weights=False,
+        runs=options.folder / "runs",
     )
 
 
@@ -161,7 +188,9 @@ def scored(options: ResultsOptions, absent: Mapping[str, str]) -> list[Result]:
         }
         note = absent.get(name, "" if done else "not trained yet")
         honest, leaked = (_score(tables[table], options) for table in tables)
-        found.append(Result(name, honest, leaked, PUBLISHED.get(name), note))
+        begun = " or ".join(sorted({_begun_with(run) for run in done}))
+        published = PUBLISHED.get(name.partition("@")[0])
+        found.append(Result(name, honest, leaked, begun or None, published, note))
     return found
 
 
@@ -172,6 +201,11 @@ def _runs_of(options: ResultsOptions, model: str) -> list[Path]:
 
 def _complete(run: Path) -> bool:
     return (run / "run.json").exists() and runs.read_header(run)["status"] == runs.COMPLETE
+
+
+def _begun_with(run: Path) -> str:
+    """Return the checkpoint that the folds of `run` began with, or ``none``."""
+    return str((runs.read_header(run).get("pretrained") or {}).get("checkpoint", NONE))
 
 
 def _joined(done: Sequence[Path], table: str, out: Path) -> Path | None:

@@ -10,12 +10,15 @@ import typer
 
 from mecli import terminal
 from mecli.commands.flags import (
+    Csv,
     Epochs,
     Jobs,
     Json,
     RunsFolder,
+    check_csv,
     known,
     leave_if_failed,
+    show_rows,
     whole_numbers,
 )
 from mecli.errors import UsageError
@@ -104,7 +107,10 @@ def bench_results(
     ),
     models: Annotated[
         str | None,
-        typer.Option(help="As in a,b:2 for 2 seeds of b. [default: all]", show_default=False),
+        typer.Option(
+            help="As in a,b:2,c@small for 2 seeds of b and a preset of c. [default: all]",
+            show_default=False,
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Seeds of every model that draws any.")] = 5,
     protocol: Annotated[str, typer.Option(help=f"One of: {known('protocol')}.")] = "loso",
@@ -113,7 +119,8 @@ def bench_results(
     train: Annotated[
         bool, typer.Option(help="Train what is missing, or score what is there.")
     ] = True,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write a CSV.")] = None,
+    csv: Csv = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file of --csv.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     jobs: Jobs = None,
     json: Json = False,
@@ -125,12 +132,12 @@ def bench_results(
 
     Example: mecli bench results sample_data --models roi-flow-lstm,cnn-lstm:1
     """
-    from mecli import files
     from mecli.bench import results as verb
     from mecli.report import results as report
 
     if markdown and json:
         raise UsageError("--markdown and --json exclude each other; give one of them")
+    check_csv(csv, json=json, force=force)
     names, seeds_of = verb.wanted(models)
     options = verb.ResultsOptions(
         folder=folder,
@@ -145,14 +152,13 @@ def bench_results(
     )
     with terminal.progress("bench results") as progress:
         found, failures = verb.bench_results(source, options, progress)
-    if out is not None:
-        files.write_text(out, report.to_csv(found))
+
+    def table() -> str:
+        return report.to_markdown(found) if markdown else report.to_text(found, sys.stdout)
+
+    show_rows(csv, lambda: report.to_csv(found), None if json else table)
     if json:
         terminal.show_json(report.to_json(found))
-    elif markdown:
-        terminal.show(report.to_markdown(found))
-    else:
-        terminal.show(report.to_text(found, sys.stdout))
     leave_if_failed(failures)
 
 

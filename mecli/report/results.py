@@ -27,12 +27,15 @@ picks its epoch, which is no result. Published: on all of MEGC 2019, by the DOI 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """UF1 and UAR as published, where, and what has to be known about them."""
+    """UF1 and UAR on MEGC 2019 as published, where, and what has to be known about them."""
 
     uf1: float
     uar: float
     doi: str
+    """Of the publication that has the figures, which need not be the model's own."""
     note: str = ""
+    leaked: bool = False
+    """Whether the held-out subjects are known to have picked the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ class Result:
     """None: it cannot be trained on these clips, as `note` says, or is not done yet."""
     leaked: RunEvaluation | None = None
     """The same training, but each held-out subject picked its best epoch; no result."""
+    begun_with: str | None = None
+    """The checkpoint that every fold began with; ``none`` if with weights drawn by the seed."""
     published: Published | None = None
     note: str = ""
 
@@ -64,6 +69,7 @@ def _document(result: Result) -> dict[str, Any]:
         "clips": found.whole.clips,
         "subjects": found.whole.subjects,
         "seeds": list(found.seeds),
+        "begun_with": result.begun_with,
         **_spread(found),
         "ensemble": {
             **_named(found.whole.scores()),
@@ -124,6 +130,7 @@ def _row(document: Mapping[str, Any], corpora: Sequence[str]) -> dict[str, Any]:
         "model": document["model"],
         "seeds": len(document.get("seeds", ())),
         "clips": document.get("clips"),
+        "begun_with": document.get("begun_with"),
         **{key: document.get(key) for n in _SCORES for key in (n, f"{n}_sd")},
         **{f"ensemble_{n}": ensemble.get(n) for n in _SCORES},
         **{f"ensemble_{n}_{end}": bounds[n][e] for n in _SCORES for e, end in _ENDS},
@@ -131,6 +138,7 @@ def _row(document: Mapping[str, Any], corpora: Sequence[str]) -> dict[str, Any]:
         **{f"LEAKED_{n}": leaked.get(n) for n in _SCORES},
         **{f"published_{n}": published.get(n) for n in _SCORES},
         "published_doi": published.get("doi"),
+        "published_leaked": published.get("leaked"),
         "note": _note(document),
     }
 
@@ -156,8 +164,7 @@ def _table(results: Sequence[Result]) -> Table:
 
 
 def _cells(document: Mapping[str, Any], corpora: Sequence[str]) -> list[str]:
-    leaked, published = document.get("LEAKED"), document["published"]
-    told = [_pair(leaked), _pair(published) + (f" ({published['doi']})" if published else "")]
+    told = [_pair(document.get("LEAKED")), _claim(document["published"])]
     if "seeds" not in document:
         blanks = ["–"] * (5 + len(corpora))
         return [document["model"], *blanks, *told, _note(document)]
@@ -177,8 +184,17 @@ def _cells(document: Mapping[str, Any], corpora: Sequence[str]) -> list[str]:
 
 
 def _note(document: Mapping[str, Any]) -> str:
-    published = document["published"]
-    return "; ".join(filter(None, [document["note"], published and published["note"]]))
+    published, begun = document["published"], document.get("begun_with", "none")
+    begun_with = "" if begun == "none" else f"begun with {begun}"
+    said = [document["note"], begun_with, published and published["note"]]
+    return "; ".join(filter(None, said))
+
+
+def _claim(published: Mapping[str, Any] | None) -> str:
+    if published is None:
+        return "–"
+    leaked = " LEAKED" if published["leaked"] else ""
+    return f"{_pair(published)}{leaked} ({published['doi']})"
 
 
 def _pair(scores: Mapping[str, Any] | None) -> str:
