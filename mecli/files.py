@@ -58,17 +58,30 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_parts(path: Path, parts: Iterable[bytes]) -> None:
     """Replace `path` by `parts`, one after the other, as `write_bytes` does."""
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
         try:
             with beside.open("xb") as file:
                 file.writelines(parts)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
+            commit(beside, path)
         finally:
             beside.unlink(missing_ok=True)
-        sync_folder(path.parent)
+
+
+def commit(beside: Path, path: Path) -> None:
+    """Let the finished file `beside` become `path`, so that a power cut does not undo it."""
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    beside.replace(path)
+    sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and all above it, so that a power cut takes none of them away again."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sweep(leftovers: Iterable[Path]) -> None:

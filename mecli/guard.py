@@ -22,6 +22,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from mecli.errors import InputError, MecliError
 
+if sys.platform == "linux":
+    import resource  # a process that is forked may find nothing to import any more
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from multiprocessing.connection import Connection
@@ -162,8 +165,6 @@ def _outcome(work: Callable[..., object], *given: object) -> tuple[object, BaseE
 
 
 def _limit(name: str, most: int) -> None:
-    import resource
-
     kind = getattr(resource, name)
     hard = resource.getrlimit(kind)[1]
     resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

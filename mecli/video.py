@@ -159,10 +159,10 @@ def write_video(
     beside = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}{path.suffix}")
     with files.writing(path):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            files.make_folder(path.parent)
             with av.open(str(beside.absolute()), "w") as container:
                 _encode(container, path, frames, fps, crf)
-            beside.replace(path)
+            files.commit(beside, path)
         finally:
             beside.unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mecli import files
 from mecli.errors import InputError, NotWritten
 from mecli.files import is_refusal, lines, not_written, read_json, read_text, write_json, write_text
 
@@ -71,3 +72,13 @@ def test_broken_json_is_named(tmp_path: Path, text: str) -> None:
         read_json(path)
     with pytest.raises(InputError, match="no such file"):
         read_json(tmp_path / "none")
+
+
+def test_folders_are_made_one_in_another_and_are_left_alone(tmp_path: Path) -> None:
+    deep = tmp_path / "a" / "b" / "c"
+    files.make_folder(deep)
+    (deep / "x").touch()
+    files.make_folder(deep)
+    assert [p.name for p in deep.iterdir()] == ["x"]
+    with pytest.raises(FileExistsError):
+        files.make_folder(deep / "x")

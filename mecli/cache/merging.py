@@ -74,10 +74,7 @@ def _rewrite(path: Path, places: Mapping[str, Path], options: Mapping[str, Any])
         _reserve(beside, need)
         _guarded(_copy_all, path, sources, beside, places, options)
         with files.writing(path):
-            with beside.open("rb") as written:
-                os.fsync(written.fileno())
-            beside.replace(path)
-            files.sync_folder(path.parent)
+            files.commit(beside, path)
 
 
 def _guarded(
@@ -152,7 +149,7 @@ def _lock(path: Path) -> Iterator[None]:
     import fcntl
 
     with files.writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path.parent)
         file = path.with_name(path.name + ".lock").open("a")
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import time
@@ -71,15 +72,16 @@ class FoldResult:
 def new(parent: Path, model: str, protocol: str) -> Path:
     """Make and return a new run folder inside `parent`, named after the time."""
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{model}-{protocol}"
-    for number in range(1, 1000):
-        path = parent / (stem if number == 1 else f"{stem}-{number}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise InputError(f"{path}: cannot be made: {error.strerror}") from error
-        return path
+    try:
+        files.make_folder(parent)
+        for number in range(1, 1000):
+            path = parent / (stem if number == 1 else f"{stem}-{number}")
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                files.sync_folder(parent)
+                return path
+    except OSError as error:
+        raise InputError(f"{parent / stem}: cannot be made: {error.strerror}") from error
     raise InputError(f"{parent}: a thousand runs within one second; wait a little")
 
 

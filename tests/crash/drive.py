@@ -30,6 +30,7 @@ class Toll:
     """How often one victim was killed, finished all the same, and what was wrong."""
 
     kills: int = 0
+    cuts: int = 0
     finished: int = 0
     refused: int = 0
     acknowledged: int = 0
@@ -38,6 +39,7 @@ class Toll:
     def __str__(self) -> str:
         """Return it in words."""
         told = f"{self.kills} kills, " if self.kills else ""
+        told += f"{self.cuts} power cuts, " if self.cuts else ""
         told += f"{self.refused} refusals, " if self.refused else ""
         lost = "; ".join(self.wrong) or "nothing lost, nothing unreadable"
         return f"{told}{self.acknowledged} acknowledged, {self.finished} finished alike; {lost}"

@@ -54,7 +54,7 @@ def _whole(path: Path) -> set[str]:
     found: set[str] = set()
     for one in [path, *sorted(caches.parts_folder(path).glob("[!.]*.h5"))]:
         try:
-            with caches.open_cache(one) as cache:
+            with caches.Reader(one) as cache:
                 found |= {cache.check(clip_id).clip_id for clip_id in cache.clip_ids}
         except MissingDependency:
             continue
