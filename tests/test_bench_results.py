@@ -129,7 +129,10 @@ def test_every_form_of_the_table_has_the_same_figures(
     short = f"{drawn['uf1']:.3f} ± {drawn['uf1_sd']:.3f}".replace("0.", ".")
     assert short in text
     assert f"| {short} |" in to_markdown(rows)
-    assert ".735 / .761 (10.1109/FG.2019.8756567)" in text
+    assert ".735 / .761\n" in text
+    assert "\nststnet: published in 10.1109/FG.2019.8756567 (its UAR" in text
+    assert "\n- `ststnet`: published in 10.1109/FG.2019.8756567 (its UAR" in to_markdown(rows)
+    assert "roi-flow-ridge:" not in text
 
 
 def test_without_training_what_is_there_is_scored(made: tuple[Path, Path, list[Result]]) -> None:
@@ -180,7 +183,7 @@ def test_a_preset_of_a_model_is_a_row_of_its_own(tmp_path: Path) -> None:
     kept = json.loads((folder / "runs" / f"{PRESET}-0" / "run.json").read_text())
     assert (kept["model"], kept["model_options"]["width"]) == ("htnet", 24)
     assert "| htnet@small | 2 |" in to_markdown([small])
-    assert ".860 / .848 LEAKED (10.1016/j.neucom.2024.128196)" in to_text([small])
+    assert ".860 / .848 LEAKED\n" in to_text([small])
     trained = [(done, total) for done, total, message in told if ", seed " in message]
     assert trained == sorted(trained)
     assert trained[-1] == (6, 6)
@@ -196,7 +199,7 @@ def test_what_a_run_began_with_is_said(
     header.write_text(json.dumps({**document, "pretrained": {"checkpoint": "bundled"}}))
     (row,) = results(made[0], folder, models=("ststnet",), train=False)
     assert row.begun_with == "bundled or none"
-    assert "begun with bundled or none; its UAR is macro precision" in to_text([row])
+    assert "ststnet: begun with bundled or none; published in 10.1109/FG" in to_text([row])
 
 
 def test_an_interrupt_says_how_to_go_on(
@@ -256,6 +259,7 @@ def test_the_command_prints_one_form_and_writes_the_table(tmp_path: Path) -> Non
     assert out.read_text().splitlines()[1].startswith("roi-flow-ridge,1,12,")
     down = CliRunner().invoke(cli.app, [*words, "--no-train", "--markdown"])
     assert "| roi-flow-ridge | 1 |" in down.stdout
+    assert down.stdout.endswith("|\n")
     plain = CliRunner().invoke(cli.app, [*words, "--no-train"])
     assert plain.stdout.startswith("12 clips of 4 subjects.")
     assert CliRunner().invoke(cli.app, [*words, "--markdown", "--json"]).exit_code == 2

@@ -29,7 +29,7 @@ PUBLISHED: Mapping[str, Published] = {
         0.860,
         0.848,
         "10.1016/j.neucom.2024.128196",
-        "a user of its code got .655 / .652 (its issue 21)",
+        "a user of its code got .655 / .652, its issue 21",
         leaked=True,
     ),
     "bi-woof-svm": Published(0.630, 0.623, _STSTNET),

@@ -229,12 +229,13 @@ def _markdown(sheet: Sheet) -> str:
     rows = [sheet.header, ["---", *["---:"] * (len(sheet.header) - 1)], *sheet.rows]
     lines = []
     for place, row in enumerate(rows):
-        cells = row if place == 1 else map(_marked_down, row)
+        cells = row if place == 1 else map(marked_down, row)
         lines.append(f"| {' | '.join(cells)} |")
-    return f"{_marked_down(sheet.caption)}\n\n" + "\n".join(lines) + "\n"
+    return f"{marked_down(sheet.caption)}\n\n" + "\n".join(lines) + "\n"
 
 
-def _marked_down(said: str) -> str:
+def marked_down(said: str) -> str:
+    """Return `said` as one line of Markdown that shows its characters as they are."""
     return _MARKDOWN.sub(r"\\\1", _one_line(said)).replace("&", "&amp;")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mecli.report.publication import Sheet, markdown
+from mecli.report.publication import Sheet, markdown, marked_down
 from mecli.report.tables import Table, count, number, render
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _SCORES = ("uf1", "uar")
 _LEGEND = """\
 UF1 and UAR: mean ± sd over seeds at the last epoch. Ensemble: of the seeds, with its 95 %
 interval over subjects, and its UF1 by corpus. LEAKED: the same runs, but the held-out subject
-picks its epoch, which is no result. Published: on all of MEGC 2019, by the DOI beside it."""
+picks its epoch, which is no result. Published: on all of MEGC 2019, whatever is scored here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +100,17 @@ def _intervals(run: RunEvaluation) -> list[str]:
 
 def to_text(results: Sequence[Result], stream: TextIO | None = None) -> str:
     """Return the table a person reads, styled if `stream` is a terminal."""
-    return render([_title(results), _table(results)], stream)
+    notes = "\n".join(f"{model}: {said}" for model, said in _notes(results))
+    return render([_title(results), _table(results), *([notes] if notes else [])], stream)
 
 
 def to_markdown(results: Sequence[Result]) -> str:
-    """Return the table as Markdown, below what it shows."""
+    """Return the table as Markdown, below what it shows and above its notes."""
     table = _table(results)
     caption = _title(results).replace("\n", " ")
-    return markdown([Sheet("results", caption, table.header, table.rows)])
+    notes = "".join(f"- `{model}`: {marked_down(said)}\n" for model, said in _notes(results))
+    text = markdown([Sheet("results", caption, table.header, table.rows)])
+    return f"{text}\n{notes}" if notes else text
 
 
 def to_csv(results: Sequence[Result]) -> str:
@@ -159,7 +162,7 @@ def _title(results: Sequence[Result]) -> str:
 def _table(results: Sequence[Result]) -> Table:
     corpora = _corpora(results)
     header = ["model", "seeds", "UF1", "UAR", "ensemble UF1 (95 %)", "UAR", *corpora]
-    header += ["LEAKED UF1 / UAR", "published UF1 / UAR", "note"]
+    header += ["LEAKED UF1 / UAR", "published UF1 / UAR"]
     return Table(header, [_cells(_document(result), corpora) for result in results])
 
 
@@ -167,7 +170,7 @@ def _cells(document: Mapping[str, Any], corpora: Sequence[str]) -> list[str]:
     told = [_pair(document.get("LEAKED")), _claim(document["published"])]
     if "seeds" not in document:
         blanks = ["–"] * (5 + len(corpora))
-        return [document["model"], *blanks, *told, _note(document)]
+        return [document["model"], *blanks, *told]
     ensemble = document["ensemble"]
     bounds = ensemble["ci95"].get("uf1")
     interval = f" ({_short(bounds[0])}–{_short(bounds[1])})" if bounds else ""
@@ -179,22 +182,28 @@ def _cells(document: Mapping[str, Any], corpora: Sequence[str]) -> list[str]:
         _short(ensemble["uar"]),
         *(_short(ensemble["by_corpus"].get(c, {}).get("uf1")) for c in corpora),
         *told,
-        _note(document),
     ]
+
+
+def _notes(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """Return each model that has anything to be said below the table, with that."""
+    told = [(result.model, _note(_document(result))) for result in results]
+    return [(model, note) for model, note in told if note]
 
 
 def _note(document: Mapping[str, Any]) -> str:
     published, begun = document["published"], document.get("begun_with", "none")
-    begun_with = "" if begun == "none" else f"begun with {begun}"
-    said = [document["note"], begun_with, published and published["note"]]
+    said = [document["note"], "" if begun == "none" else f"begun with {begun}"]
+    if published:
+        remark = f" ({published['note']})" if published["note"] else ""
+        said.append(f"published in {published['doi']}{remark}")
     return "; ".join(filter(None, said))
 
 
 def _claim(published: Mapping[str, Any] | None) -> str:
     if published is None:
         return "–"
-    leaked = " LEAKED" if published["leaked"] else ""
-    return f"{_pair(published)}{leaked} ({published['doi']})"
+    return _pair(published) + (" LEAKED" if published["leaked"] else "")
 
 
 def _pair(scores: Mapping[str, Any] | None) -> str:
