@@ -17,6 +17,7 @@ import pytest
 
 from mecli.cache import add, merge, open_cache, waiting_keys
 from mecli.errors import NotWritten
+from tests.crash import verbs
 from tests.crash.victims import Extract, Train
 from tests.records import make_record
 
@@ -48,6 +49,35 @@ def test_kills_lose_nothing_and_the_end_is_the_same() -> None:
 def test_files_that_end_early_are_refused_in_one_line_and_done_again() -> None:
     told = crash("--full", "2", "--only", "merge", "checkpoint")
     assert told.count("2 finished alike; nothing lost, nothing unreadable") == 2
+
+
+@pytest.mark.slow
+def test_verbs_without_room_or_in_a_closed_folder_refuse_in_one_line() -> None:
+    asked = ["merge", "export folders", "preview page", "evaluate page"]
+    command = [sys.executable, "-m", "tests.crash.verbs", *asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("refusals in one line, then done") == len(asked)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "left", "why"),
+    [
+        (3, "mecli: a.h5: cannot be written: no\n", [], ""),
+        (3, "note\nmecli: .: no room for it\nwrote b\n", ["b"], ""),
+        (0, "", [], "exit code 0"),
+        (-7, "", [], "exit code -7"),
+        (3, "mecli: a.h5: is broken\n", [], "does not say"),
+        (3, "mecli: a: cannot be\nmecli: b: cannot be\n", [], "does not say"),
+        (3, "mecli: a: cannot be\n", [".a.1.tmp"], "leaves"),
+        (3, "mecli: a: cannot be\nwrote a\n", [], "says that it wrote {'a'}"),
+    ],
+)
+def test_a_refusal_is_one_line_and_leaves_nothing(
+    code: int, said: str, left: list[str], why: str
+) -> None:
+    assert why in verbs.wrong(code, said, left)
+    assert bool(verbs.wrong(code, said, left)) == bool(why)
 
 
 CARELESS = """

@@ -213,6 +213,7 @@ def test_the_shell_completes_every_choice(line: str, offered: list[str], tmp_pat
         ("predict", {"csv": Path("a.csv"), "report_file": Path("a.html")}, None,
          "wrote a.csv, a.html"),
         ("predict", {"csv": Path("-"), "report_file": None}, None, ""),
+        ("predict", {"csv": Path("a.csv"), "overlay": Path("failed.mp4")}, None, "wrote a.csv"),
         ("check", {"sources": ["CASME2/"]}, None, "next: mecli extract CASME2/"),
         ("synth", {"folder": Path("faces")}, None, "wrote faces; next: mecli extract faces"),
         ("merge", {"out": Path("m.h5")}, None, "wrote m.h5; next: mecli info m.h5"),
@@ -220,8 +221,16 @@ def test_the_shell_completes_every_choice(line: str, offered: list[str], tmp_pat
     ],
 )  # fmt: skip
 def test_the_last_line_says_what_was_written_and_what_follows(
-    verb: str, params: dict[str, Any], result: Any, said: str
+    verb: str,
+    params: dict[str, Any],
+    result: Any,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mecli.h5", "a b.h5", "runs", "runs/1", "a.csv", "a.html", "faces", "m.h5"):
+        Path(name).mkdir()
     assert closing.line(verb, params, result) == said
 
 

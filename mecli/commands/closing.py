@@ -24,7 +24,8 @@ def line(verb: str, params: Params, result: Any) -> str:
     # A flag of such a name writes to stdout.
     written = [str(params[name]) for name in _WRITTEN if isinstance(params.get(name), Path)]
     extra, following = _VERBS.get(verb, _nothing)(params, result)
-    said = [*extra, *(name for name in written if name != "-")]
+    # A clip that failed may be the only one there was.
+    said = [name for name in (*extra, *written) if name != "-" and Path(name).exists()]
     parts = [f"wrote {', '.join(said)}"] if said else []
     return "; ".join([*parts, *([f"next: {shlex.join(following)}"] if following else [])])
 
