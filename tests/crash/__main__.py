@@ -20,8 +20,8 @@ from tests.crash.power import cut_often
 from tests.crash.victims import VICTIMS
 
 _SHARES = {
-    "extract": 6, "extract by workers": 1, "merge": 6, "train": 5, "train by workers": 1,
-    "checkpoint": 1,
+    "extract": 4, "extract by workers": 1, "array job": 2, "merge": 6, "train": 5,
+    "train by workers": 1, "checkpoint": 1,
 }  # fmt: skip
 """Of twenty kills."""
 _ALONE = [name for name in VICTIMS if "workers" not in name]

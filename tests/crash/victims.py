@@ -16,6 +16,7 @@ from mecli.errors import MissingDependency
 from mecli.extract import ExtractOptions, extract
 from mecli.merge import merge_caches
 from mecli.models.options import resolve
+from mecli.shards import Shard
 from mecli.train import TrainOptions, resume, train
 from mecli.training import folder as runs
 from mecli.training.checkpoint import Checkpoint, load_checkpoint, networks_for, save_checkpoint
@@ -96,6 +97,28 @@ class Extract:
             place / "c.h5"
         )
         return {"c.h5": (place / "c.h5").read_bytes()}
+
+
+class ArrayJob(Extract):
+    """The same clips by two jobs that know nothing of each other, then ``mecli merge``."""
+
+    def work(self, home: Path, place: Path, acknowledge: Callable[[str], None]) -> None:
+        """Extract each shard into a cache of its own and merge both."""
+        parts = [place / f"part{number}.h5" for number in (1, 2)]
+        for number, part in enumerate(parts, start=1):
+            extract(
+                [str(home / "clips.csv")], part, replace(self.options, shard=Shard(number, 2)),
+                progress=lambda _, __, clip_id: acknowledge(clip_id),
+            )  # fmt: skip
+        merge_caches(parts, place / "c.h5", force=True)
+        acknowledge("merged")
+
+    def judge(self, place: Path, acknowledged: set[str]) -> None:
+        """Every acknowledged clip is in a part, and after the merge in the whole."""
+        there = _whole(place / "part1.h5") | _whole(place / "part2.h5")
+        lost = acknowledged - {"merged"} - there
+        assert not lost, f"lost {sorted(lost)}"
+        assert "merged" not in acknowledged or _whole(place / "c.h5") == there
 
 
 class Merge:
@@ -228,6 +251,7 @@ class Write:
 VICTIMS: dict[str, Victim] = {
     "extract": Extract(),
     "extract by workers": Extract(jobs=2),
+    "array job": ArrayJob(),
     "merge": Merge(),
     "train": Train(),
     "train by workers": Train(jobs=2),
