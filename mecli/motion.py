@@ -20,7 +20,7 @@ from mecli.errors import InputError
 from mecli.flow import reduce
 from mecli.head_motion import remove_rigid_motion
 from mecli.rois import FACE_SIZE
-from mecli.video import read_frames
+from mecli.video import read_every
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,7 +105,7 @@ def measure(
 
     def looked_at() -> Iterator[Frame]:
         nonlocal last
-        for frame in read_frames(clip.pixels):
+        for frame in read_every(clip.pixels, step):
             last = frame.position
             if last % step == 0:
                 yield frame

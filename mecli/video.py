@@ -11,7 +11,7 @@ import stat
 import warnings
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -93,6 +93,21 @@ def read_frames(
     yield from read_spans(frames, [(start, stop)])
 
 
+def read_every(frames: Path | tuple[Path, ...] | Held, step: int) -> Iterator[Frame]:
+    """Yield every `step`-th frame of a clip, and its last one.
+
+    What lies between costs little: those of a video are decoded but not made RGB, those of
+    image files not opened. Else as `read_frames`.
+    """
+    if step < 1:
+        raise InputError(f"every {step}th frame asked for, expected 1 or more")
+    if isinstance(frames, Path):
+        yield from _read_video(frames, [(0, None)], step)
+        return
+    last = _count(frames) - 1
+    yield from _read_chosen(frames, sorted({*range(0, last + 1, step), last}))
+
+
 def read_spans(
     frames: Path | tuple[Path, ...] | Held, spans: Sequence[tuple[int, int | None]]
 ) -> Iterator[Frame]:
@@ -103,11 +118,9 @@ def read_spans(
     if isinstance(frames, Path):
         yield from _read_video(frames, spans)
         return
-    for start, stop in spans:
-        if isinstance(frames, Held):
-            yield from _read_held(frames, start, stop)
-        else:
-            yield from _read_pictures(frames, start, stop)
+    count = _count(frames)
+    ends = ((start, count if stop is None else min(stop + 1, count)) for start, stop in spans)
+    yield from _read_chosen(frames, chain.from_iterable(range(*end) for end in ends))
 
 
 def frames_at(
@@ -121,10 +134,10 @@ def frames_at(
 def probe(frames: Path | tuple[Path, ...] | Held) -> VideoInfo:
     """Return what a video or image sequence says about itself; `InputError` as `read_frames`."""
     if isinstance(frames, Held):
-        height, width = next(_read_held(frames, 0, 0)).image.shape[:2]
+        height, width = next(_read_held(frames, [0])).image.shape[:2]
         return VideoInfo(width, height, frames.fps, len(frames.images), 0, None, "")
     if isinstance(frames, tuple):
-        height, width = next(_read_pictures(frames, 0, 0)).image.shape[:2]
+        height, width = next(_read_pictures(frames, [0])).image.shape[:2]
         codec = frames[0].suffix.lower().lstrip(".")
         return VideoInfo(width, height, None, len(frames), 0, None, codec)
     with _open(frames) as container:
@@ -200,14 +213,25 @@ def _encode(
     container.mux(stream.encode())
 
 
-def _read_held(held: Held, start: int, stop: int | None) -> Iterator[Frame]:
+def _count(frames: tuple[Path, ...] | Held) -> int:
+    # What is no stack of images is told when the first of them is read.
+    return sum(frames.images.shape[:1]) if isinstance(frames, Held) else len(frames)
+
+
+def _read_chosen(frames: tuple[Path, ...] | Held, positions: Iterable[int]) -> Iterator[Frame]:
+    if isinstance(frames, Held):
+        return _read_held(frames, positions)
+    return _read_pictures(frames, positions)
+
+
+def _read_held(held: Held, positions: Iterable[int]) -> Iterator[Frame]:
     images = held.images
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not images.size:
         raise InputError(
             f"frames in memory are {images.dtype} {images.shape}, expected uint8 (T, H, W, 3) RGB"
         )
     _check_size("frames in memory", images.shape[2], images.shape[1])
-    for position in range(start, len(images) if stop is None else min(stop + 1, len(images))):
+    for position in positions:
         time_s = None if held.fps is None else position / held.fps
         yield Frame(position, time_s, np.ascontiguousarray(images[position]))
 
@@ -232,11 +256,11 @@ def _check_size(path: Path | str, width: int, height: int) -> None:
         )
 
 
-def _read_pictures(paths: tuple[Path, ...], start: int, stop: int | None) -> Iterator[Frame]:
+def _read_pictures(paths: tuple[Path, ...], positions: Iterable[int]) -> Iterator[Frame]:
     if not paths:
         raise InputError("the clip lists no image files")
     size = None
-    for position in range(start, len(paths) if stop is None else min(stop + 1, len(paths))):
+    for position in positions:
         image = _read_picture(paths[position], position)
         if size is None:
             size, first = image.shape, paths[position]
@@ -339,9 +363,12 @@ def _decode(container: Any, path: Path) -> Iterator[Any]:
         ) from error
 
 
-def _read_video(path: Path, spans: Sequence[tuple[int, int | None]]) -> Iterator[Frame]:
+def _read_video(
+    path: Path, spans: Sequence[tuple[int, int | None]], step: int = 1
+) -> Iterator[Frame]:
+    """Yield every `step`-th frame of `spans`, and the last one of the video."""
     converter = VideoReformatter()
-    size, last, position = None, None, -1
+    size, last, position, passed = None, None, -1, None
     ahead = iter(spans)
     start, stop = next(ahead)
     with _open(path) as container:
@@ -353,7 +380,8 @@ def _read_video(path: Path, spans: Sequence[tuple[int, int | None]]) -> Iterator
                     f"is {size[0]}×{size[1]}; frames of a clip must have one size"
                 )
             last = frame.time
-            if position >= start:
+            passed = frame if position >= start and (position - start) % step else None
+            if position >= start and passed is None:
                 yield Frame(position, last, _upright(frame, converter))
             if position == stop:
                 following = next(ahead, None)
@@ -363,6 +391,8 @@ def _read_video(path: Path, spans: Sequence[tuple[int, int | None]]) -> Iterator
         if position < 0:
             raise InputError(f"{path}: holds no frame")
         _check_end(container, path, position, last)
+        if passed is not None:
+            yield Frame(position, last, _upright(passed, converter))
 
 
 def _check_end(container: Any, path: Path, position: int, last_s: float | None) -> None:

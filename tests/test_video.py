@@ -17,7 +17,7 @@ from mecli import video
 from mecli.clips import Held
 from mecli.corpora.sources import read_sources
 from mecli.errors import InputError, NotWritten
-from mecli.video import frames_at, probe, read_frames, read_spans, write_video
+from mecli.video import frames_at, probe, read_every, read_frames, read_spans, write_video
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +98,24 @@ def test_spans_are_read_in_one_pass(tmp_path: Path, clip: Path, kind: str) -> No
     alone = list(read_frames(source))
     assert all(np.array_equal(f.image, alone[f.position].image) for f in read)
     assert sorted(frames_at(source, {7, 3, 99})) == [3, 7]
+
+
+@pytest.mark.parametrize("kind", ["video", "pictures", "memory"])
+@pytest.mark.parametrize(
+    ("step", "wanted"), [(1, range(COUNT)), (5, [0, 5, 10, 11]), (11, [0, 11])]
+)
+def test_every_so_manieth_frame_is_read_and_the_last(
+    tmp_path: Path, clip: Path, kind: str, step: int, wanted: Sequence[int]
+) -> None:
+    pictures = [picture(k) for k in range(COUNT)]
+    files = tuple(save(tmp_path / f"{k:02d}.png", image) for k, image in enumerate(pictures))
+    source: Any = {"video": clip, "pictures": files, "memory": Held(np.stack(pictures))}[kind]
+    read = list(read_every(source, step))
+    assert [frame.position for frame in read] == list(wanted)
+    alone = list(read_frames(source))
+    assert all(np.array_equal(f.image, alone[f.position].image) for f in read)
+    with pytest.raises(InputError, match="every 0th frame asked for, expected 1 or more"):
+        next(read_every(source, 0))
 
 
 def test_a_video_that_does_not_say_its_length_is_counted(tmp_path: Path) -> None:
