@@ -3,6 +3,7 @@
 JSON: one object an interval, as a list or one a line. CSV: one row an interval. ``clip`` is
 the video, ``onset`` and ``offset`` are its frames, 0-based and inclusive, ``kind`` is
 ``micro`` (also if there is none) or ``macro``, ``prediction`` a class, where one was judged.
+A line of kind ``nothing`` says of a video that it was searched in vain.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import TextIO
 
+_NOTHING = "nothing"
+"""The kind of the only line on a video in which nothing was found."""
+
 _WANTED = "clip, onset, offset and where they are known kind, prediction"
 
 
@@ -33,11 +37,12 @@ class Proposal(NamedTuple):
 
 
 class Proposals(NamedTuple):
-    """What one source proposes, and the videos it says it could not search."""
+    """What one source proposes, which videos it could not search, and where it found nothing."""
 
     source: str
     spots: tuple[Proposal, ...]
     failed: Mapping[str, str]
+    empty: tuple[str, ...] = ()
 
 
 def read_proposals(source: str | Path, stdin: TextIO | None = None) -> Proposals:
@@ -46,15 +51,19 @@ def read_proposals(source: str | Path, stdin: TextIO | None = None) -> Proposals
     Raises `InputError` naming source and line for anything that is no interval.
     """
     name, text = _text(source, stdin)
-    spots, failed = [], {}
+    spots, failed, empty = [], {}, []
     for where, row in _rows(name, text):
         if not isinstance(row, dict):
             raise InputError(f"{where} is {row!r:.40}, expected an object with {_WANTED}")
         if row.get("error"):
             failed[str(row.get("clip", where))] = str(row["error"])
+        elif _moments(row).get("kind") == _NOTHING:
+            empty.append(_clip(where, row))
+        elif _moments(row).get("spotted", 0) in (None, ""):
+            failed[_judged_whole(where, row)] = "was judged as one movement"
         else:
             spots.append(_proposal(where, row))
-    return Proposals(name, tuple(spots), failed)
+    return Proposals(name, tuple(spots), failed, tuple(empty))
 
 
 def _text(source: str | Path, stdin: TextIO | None) -> tuple[str, str]:
@@ -107,18 +116,39 @@ def _parsed(where: str, text: str) -> Any:
 
 
 def _proposal(where: str, row: Mapping[str, Any]) -> Proposal:
-    inside = row.get("interval")
-    # `mecli predict` tells the moments apart from what it says of them.
-    moments = inside if isinstance(inside, dict) else row
+    moments, clip = _moments(row), _clip(where, row)
     onset, offset = (_position(where, name, moments.get(name)) for name in ("onset", "offset"))
-    kind, clip = str(moments.get("kind") or KINDS[0]).strip(), str(row.get("clip") or "").strip()
-    if not clip:
-        raise InputError(f"{where} names no clip, expected {_WANTED}")
+    kind = str(moments.get("kind") or KINDS[0]).strip()
     if kind not in KINDS:
         raise InputError(f"{where}: kind is '{kind}', expected one of {', '.join(KINDS)}")
     if offset < onset:
         raise InputError(f"{where}: ends at frame {offset} before it starts at {onset}")
     return Proposal(clip, Spot(onset, offset, kind), str(row.get("prediction") or "").strip())
+
+
+def _moments(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    inside = row.get("interval")
+    # `mecli predict` tells the moments apart from what it says of them.
+    return inside if isinstance(inside, dict) else row
+
+
+def _judged_whole(where: str, row: Mapping[str, Any]) -> str:
+    """Return the clip that was judged as it came; raise if its annotation said what to judge."""
+    clip, found = _clip(where, row), _moments(row).get("found", ["onset"])
+    if isinstance(found, list) and "onset" not in found:
+        raise InputError(
+            f"{where}: the interval of clip '{clip}' was not spotted, its annotation names it: of "
+            "a corpus folder `mecli predict` judges what the sheet says. Give it the long videos "
+            "themselves (mecli predict FOLDER/clips/*.mp4 --json), or use `mecli spot FOLDER`"
+        )
+    return clip
+
+
+def _clip(where: str, row: Mapping[str, Any]) -> str:
+    clip = str(row.get("clip") or "").strip()
+    if not clip:
+        raise InputError(f"{where} names no clip, expected {_WANTED}")
+    return clip
 
 
 def _position(where: str, name: str, value: Any) -> int:

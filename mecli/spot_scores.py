@@ -66,8 +66,8 @@ def score_spots(
     known = _by_name(truth.spots)
     for proposal in proposals.spots:
         found[_recording(proposal.clip, known, proposals.source)].append(proposal)
-    for failed in proposals.failed:
-        _recording(failed, known, proposals.source)
+    for other in (*proposals.failed, *proposals.empty):
+        _recording(other, known, proposals.source)
     spotted = {recording: [p.spot for p in those] for recording, those in found.items()}
     notes = list(truth.notes)
     if proposals.failed:

@@ -160,6 +160,30 @@ def test_what_was_not_searched_and_what_is_not_known_is_said(truth: Path) -> Non
     )
 
 
+def told(clip: str, **interval: Any) -> dict[str, Any]:
+    """A line of predict."""
+    return {"clip": clip, "prediction": "negative", "interval": {"found": ["onset"], **interval}}
+
+
+def test_what_predict_found_nothing_in_or_took_whole_is_no_interval(truth: Path) -> None:
+    nothing = told(VIDEO, kind="nothing", spotted=None, onset=None, offset=None)
+    whole = told(OTHER, kind=None, spotted=None, onset=0, offset=19)
+    done = evaluate(lines(nothing, whole), truth, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["spotting"]["overall"]["found"] == 0
+    assert "1 recordings were not searched" in done.stderr
+    unknown = told("elsewhere", kind="nothing", spotted=None, onset=None, offset=None)
+    assert "clip 'elsewhere' is in none" in evaluate(lines(unknown), truth).stderr
+
+
+def test_intervals_of_the_sheet_are_not_scored_as_spotted(truth: Path) -> None:
+    given = told(VIDEO, kind=None, spotted=None, onset=59, offset=65, found=[])
+    done = evaluate(lines(given), truth)
+    assert done.exit_code == 3
+    assert "was not spotted, its annotation names it" in done.stderr
+    assert "mecli spot FOLDER" in done.stderr
+
+
 def test_a_video_the_truth_does_not_know_is_refused(truth: Path) -> None:
     done = evaluate(lines(spotted("elsewhere", 1, 2)), truth)
     assert done.exit_code == 3
