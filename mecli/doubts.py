@@ -53,12 +53,18 @@ def doubts(
     return tuple(found)
 
 
-def of_length(length_s: float | None) -> tuple[Doubt, ...]:
-    """Return why an interval of `length_s` seconds that nobody named may hold more than one."""
-    if length_s is None or length_s <= LONG_S:
+def of_length(frames: int, fps: float | None) -> tuple[Doubt, ...]:
+    """Return why an interval of that many `frames` that nobody named may hold more than one.
+
+    Without a rate they count as if there were `FPS_WARNED` a second.
+    """
+    if frames <= LONG_S * (fps or FPS_WARNED):
         return ()
-    said = f"{length_s:.1f} s judged as one movement: let it be searched, or name the moments"
-    return (Doubt("long-clip", said),)
+    length = f"{frames / fps:.1f} s" if fps else f"{frames} frames"
+    searched = "let it be searched" if fps else "let it be searched by naming its rate with --fps"
+    return (
+        Doubt("long-clip", f"{length} judged as one movement: {searched}, or name the moments"),
+    )
 
 
 def _of_picture(quality: Mapping[str, float], *, chosen: bool) -> list[Doubt]:

@@ -56,9 +56,14 @@ def test_a_close_call_names_both_classes() -> None:
 
 
 def test_a_long_clip_without_an_interval_is_doubted() -> None:
-    assert of_length(1.9) == of_length(None) == ()
-    (doubt,) = of_length(20.0)
+    assert of_length(400, 200.0) == of_length(120, None) == ()
+    (doubt,) = of_length(600, 30.0)
     assert (doubt.reason, doubt.detail[:6]) == ("long-clip", "20.0 s")
+    (doubt,) = of_length(121, None)
+    assert (
+        "121 frames judged as one movement: let it be searched by naming its rate with --fps"
+        in (doubt.detail)
+    )
 
 
 def test_what_was_not_measured_raises_no_doubt() -> None:
