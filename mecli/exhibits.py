@@ -13,7 +13,7 @@ from mecli.report.page import anchor, fragment, watched
 from mecli.video import read_frames, read_spans, write_video
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -24,13 +24,19 @@ if TYPE_CHECKING:
     from mecli.records import ClipRecord
 
 _TAIL_S = 0.2
+_TOLD_EVERY = 50
 
 
-def write_film(path: Path, clip: Clip, judged: Sequence[Judged]) -> None:
+def write_film(
+    path: Path,
+    clip: Clip,
+    judged: Sequence[Judged],
+    progress: Callable[[float], None] | None = None,
+) -> None:
     """Write the film of `clip` with all that is said of it; `InputError` if it has no frames.
 
     A long video is shown as a whole; else it ends a little after the last offset where the
-    clip goes on for longer.
+    clip goes on for longer. `progress` is told which share is drawn.
     """
     if clip.holds_flow:
         raise InputError(f"{clip.location}: clip {clip.clip_id}: holds flow, no frames to draw on")
@@ -41,8 +47,14 @@ def write_film(path: Path, clip: Clip, judged: Sequence[Judged]) -> None:
     ends = [record.offset or 0 for _, record in pairs]
     end = max([*ends, *(one.frames - 1 for one in seen.values())])
     last = end + round(_TAIL_S * (fps or 0))
-    frames = ((f.position, f.image) for f in read_frames(clip.pixels, 0, last))
-    drawn = film(frames, pairs, end, list(seen.values()))
+
+    def frames() -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        for frame in read_frames(clip.pixels, 0, last):
+            if progress is not None and frame.position % _TOLD_EVERY == 0:
+                progress(min(frame.position / (last + 1), 1.0))
+            yield frame.position, frame.image
+
+    drawn = film(frames(), pairs, end, list(seen.values()))
     write_video(path, drawn, shown_fps(fps, end + 1), crf=20)
 
 

@@ -106,14 +106,15 @@ def read_footage(
     interval: Interval,
     landmarker: Landmarker,
     watch: Stopwatch,
-    face: int = 0,
+    face: int | NDArray[np.float32] = 0,
     frames: Iterator[Frame] | None = None,
 ) -> Footage:
     """Decode onset to offset once, keeping the surroundings of face number `face`, largest first.
 
-    `frames` are those from onset to offset where somebody reads the clip already. Raises
-    `InputError` if the onset frame shows no such face, if the clip ends before its second
-    frame, or if it is too long to be held.
+    Where somebody follows it, `face` is where its middle (2,) is expected, pixels. `frames`
+    are those from onset to offset where somebody reads the clip already. Raises `InputError`
+    if the onset frame shows no such face, if the clip ends before its second frame, or if it
+    is too long to be held.
     """
     start = interval.onset or 0
     frames = _timed(frames or read_frames(clip.pixels, start, interval.offset), watch)
@@ -129,15 +130,18 @@ def read_footage(
         raise InputError(
             f"{clip.location}: clip {clip.clip_id}: no face found in onset frame {start}"
         )
-    if face >= len(faces):
+    if isinstance(face, np.ndarray):
+        chosen = min(faces, key=lambda one: float(np.hypot(*(one.landmarks.mean(axis=0) - face))))
+    elif face < len(faces):
+        chosen = faces[face]
+    else:
         raise InputError(
             f"{clip.location}: clip {clip.clip_id}: face {face + 1} asked for, but onset frame "
             f"{start} shows {len(faces)}"
         )
-    chosen, count = faces[face], len(faces)
     x0, y0, x1, y1 = _surroundings(chosen, first.image.shape[:2])
     corner = np.array([x0, y0], dtype=np.float32)
-    footage = Footage(chosen, corner, [], [], first.position, count)
+    footage = Footage(chosen, corner, [], [], first.position, len(faces))
     room = _MAX_PIXEL_BYTES // ((x1 - x0) * (y1 - y0) * 3)
     for frame in _chain(first, frames):
         if len(footage.crops) >= room:

@@ -20,17 +20,26 @@ from mecli.schemes.megc2019_none import NONE
 from mecli.searching import search
 from mecli.training.attribution import attribute
 from mecli.training.checkpoint import load_checkpoint, scores
-from mecli.video import probe, read_frames, read_spans
+from mecli.video import probe, read_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from mecli.clips import Clip
     from mecli.records import ClipRecord
+    from mecli.searching import Search
     from mecli.spotting import Interval
     from mecli.training.checkpoint import Checkpoint
     from mecli.video import Frame
+
+    Progress = Callable[[float], None]
+
+_SEARCHING = 0.8
+"""Share of the work on a long video that is done when it is searched."""
 
 
 class Judged(NamedTuple):
@@ -64,11 +73,14 @@ class Judge:
         self.recipe = recipe_of(self.checkpoint, self.question.landmarks)
         self.landmarker = choose(self.recipe.landmarks)
 
-    def judge(self, clip: Clip, watch: Stopwatch | None = None) -> list[Judged]:
+    def judge(
+        self, clip: Clip, watch: Stopwatch | None = None, progress: Progress | None = None
+    ) -> list[Judged]:
         """Return the answers about `clip`: one a face, and one an interval of a long video.
 
         A video of more than two seconds without a named moment is searched first; if nothing
         is found in it, that is the answer. What is wrong with `clip` is an answer too.
+        `progress` is told which share of a long video is done.
         """
         watch = watch or Stopwatch()
         try:
@@ -76,8 +88,9 @@ class Judge:
                 return [self._ask(clip, 0, {}, watch)]
             with watch.stage("decode"):
                 clip, measured, long = self._described(clip)
-            ask = self._search if long and not self.question.whole else self._ask_whole
-            return ask(clip, measured, watch)
+            if long and not self.question.whole:
+                return self._search(clip, measured, watch, progress or (lambda _: None))
+            return self._ask_whole(clip, measured, watch)
         except InputError as error:
             return [_failed(clip, error)]
 
@@ -100,27 +113,53 @@ class Judge:
         count = int(first.answer.quality["faces"]) if self.question.all_faces else 1
         return [first, *(self._ask(clip, face, measured, watch) for face in range(1, count))]
 
-    def _search(self, clip: Clip, measured: dict[str, float], watch: Stopwatch) -> list[Judged]:
-        """Return an answer for each expression of each face asked for in a long video."""
-        faces = [(self.question.face or 1) - 1]
-        if self.question.all_faces:
-            start = next(read_frames(clip.pixels, 0, 0))
-            faces = list(range(max(1, len(self.landmarker.find(start.image[None], clip, [0])[0]))))
-        return [judged for face in faces for judged in self._searched(clip, face, measured, watch)]
-
-    def _searched(
-        self, clip: Clip, face: int, measured: dict[str, float], watch: Stopwatch
+    def _search(
+        self, clip: Clip, measured: dict[str, float], watch: Stopwatch, progress: Progress
     ) -> list[Judged]:
-        """Search the video for what face number `face` expresses, then decode only that."""
+        """Return an answer for each expression of each face asked for in a long video."""
         assert clip.fps is not None
-        with watch.stage("spot"):
-            found = search(clip, clip.fps, self.landmarker, face=face)
+        count = probe(clip.pixels).frame_count
+        first, done, people = (self.question.face or 1) - 1, 0, 1
+        told: list[Judged] = []
+
+        def noted(share: float) -> None:
+            progress(min((done + share) / people, 1.0))
+
+        while done < people:
+            face = first + done
+            with watch.stage("spot"):
+                found = search(
+                    clip,
+                    clip.fps,
+                    self.landmarker,
+                    face=face,
+                    progress=lambda frames: noted(_SEARCHING * frames / count if count else 0.0),
+                )
+            if self.question.all_faces:
+                people = found.people
+            told += self._judge_found(clip, face, found, measured, watch, noted)
+            done += 1
+        return told
+
+    def _judge_found(
+        self,
+        clip: Clip,
+        face: int,
+        found: Search,
+        measured: dict[str, float],
+        watch: Stopwatch,
+        noted: Progress,
+    ) -> list[Judged]:
+        """Judge the intervals `found` of face number `face`, decoding only those."""
         spans = [(interval.onset, interval.offset) for interval in found.intervals]
         frames = read_spans(clip.pixels, spans) if spans else iter(())
         judged = []
-        for interval in found.intervals:
+        for place, interval in enumerate(found.intervals):
+            noted(_SEARCHING + (1 - _SEARCHING) * place / len(found.intervals))
             part = islice(frames, interval.offset - interval.onset + 1)
-            one = self._interval(clip, interval, face, measured, watch, part)
+            where = found.centre[interval.onset // found.step]
+            one = self._interval(clip, interval, where, measured, watch, part)
+            one = one._replace(answer=replace(one.answer, face=face + 1))
             # What was not read, because it could not be judged, is not the next interval's.
             deque(part, maxlen=0)
             judged.append(one)
@@ -159,15 +198,18 @@ class Judge:
         self,
         clip: Clip,
         interval: Interval,
-        face: int,
+        where: NDArray[np.float32],
         measured: dict[str, float],
         watch: Stopwatch,
         frames: Iterator[Frame],
     ) -> Judged:
-        """Judge one interval of a long video, whose `frames` somebody reads."""
+        """Judge one interval of a long video, whose `frames` somebody reads.
+
+        The middle of the face is expected at `where`, pixels.
+        """
         named = replace(clip, onset=interval.onset, apex=interval.apex, offset=interval.offset)
         try:
-            answer, record = self._ask(named, face, measured, watch, frames)
+            answer, record = self._ask(named, where, measured, watch, frames)
         except InputError as error:
             return _failed(clip, error)
         assert record is not None
@@ -179,22 +221,23 @@ class Judge:
     def _ask(
         self,
         clip: Clip,
-        face: int,
+        face: int | NDArray[np.float32],
         measured: dict[str, float],
         watch: Stopwatch,
         frames: Iterator[Frame] | None = None,
     ) -> Judged:
         record = preprocess(clip, self.recipe, self.landmarker, watch, face, frames)
         with watch.stage("model"):
-            return Judged(self._answer(record, face, {**record.quality, **measured}), record)
+            answer = self._answer(record, {**record.quality, **measured})
+        return Judged(replace(answer, face=face + 1) if isinstance(face, int) else answer, record)
 
-    def _answer(self, record: ClipRecord, face: int, quality: dict[str, float]) -> Answer:
+    def _answer(self, record: ClipRecord, quality: dict[str, float]) -> Answer:
         shares = scores(self.checkpoint, [record])[0]
         named = dict(zip(self.checkpoint.classes, map(float, shares), strict=True))
         method, parts = attribute(self.checkpoint, record, self.question.attribution)
         unsure = doubts(quality, record.fps, named, chosen=self._chosen) if quality else ()
-        if record.onset_estimated and record.offset_estimated and record.fps:
-            unsure += of_length(record.frame_count / record.fps)
+        if record.onset_estimated and record.offset_estimated:
+            unsure += of_length(record.frame_count, record.fps)
         return Answer(
             clip=record.clip_id,
             source=record.source,
@@ -202,7 +245,6 @@ class Judge:
             scores={name: round(share, 6) for name, share in named.items()},
             calibrated=self.checkpoint.temperature is not None,
             unsure=unsure,
-            face=face + 1,
             onset=record.onset,
             apex=record.apex,
             offset=record.offset,

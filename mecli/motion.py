@@ -18,6 +18,7 @@ import numpy as np
 from mecli.alignment import compose, face_transform, track, warp
 from mecli.errors import InputError
 from mecli.flow import reduce
+from mecli.following import People
 from mecli.head_motion import remove_rigid_motion
 from mecli.rois import FACE_SIZE
 from mecli.video import read_every
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mecli.clips import Clip
-    from mecli.interfaces import Face, Landmarker
+    from mecli.interfaces import Landmarker
     from mecli.video import Frame
 
     Gray = NDArray[np.uint8]
@@ -77,8 +78,13 @@ class Motion:
     """(T,) whether a face was there to be measured; nothing moves where it was not."""
     face_px: float
     """From ear to ear where the face was first seen, pixels of the video."""
+    centre: NDArray[np.float32]
+    """(T, 2) pixels of the video: the middle of the face where it was looked for last; NaN
+    where it was not there."""
     faces: int
-    """How many faces there were then."""
+    """How many people there are at least a tenth as often as the one who is most."""
+    people: int
+    """How many people there are at all."""
     step: int
     """Every how manieth frame of the video was looked at."""
     frame_count: int
@@ -94,10 +100,9 @@ def measure(
 ) -> Motion:
     """Return how each of `REGIONS` moves through `clip`, decoded once, in bounded memory.
 
-    `face` is which one, the largest first, where the first is found; then the one nearest
-    to where it was. `progress` is told after each stretch how many frames are done. Raises
-    `InputError` for a video that cannot be decoded, has fewer than two frames or never
-    shows that face.
+    `face` is whose, in the order of `mecli.following.People`. `progress` is told after each
+    stretch how many frames are done. Raises `InputError` for a video that cannot be
+    decoded, has fewer than two frames or never shows that face.
     """
     step = max(1, int(fps / ANALYSED_FPS))
     length = max(2, round(_STRETCH_S * fps / step))
@@ -113,18 +118,21 @@ def measure(
     parts: list[NDArray[np.float32]] = []
     seen: list[bool] = []
     here = np.zeros(_COLUMNS, np.float32)
-    known: NDArray[np.float32] | None = None
-    face_px, there_are = 0.0, 0
+    people = People()
+    centres: list[NDArray[np.float32]] = []
+    face_px = 0.0
     for first, grays in _stretches(looked_at(), length):
         faces = landmarker.find(first.image[None], clip, [first.position])[0]
-        begun = known is not None
-        known, found = _followed(known, faces, face)
-        if known is not None and not begun:
-            face_px, there_are = float(np.hypot(*(known[16] - known[0]))), len(faces)
+        everybody = people.follow([one.landmarks for one in faces])
+        found = everybody[face] if face < len(everybody) else None
+        if found is not None and not face_px:
+            face_px = float(np.hypot(*(found[16] - found[0])))
         moved, there = _moved(grays, found)
         fresh = slice(1 if parts else 0, None)
         parts.append((here + moved)[fresh])
         seen += there[fresh]
+        middle = np.full(2, np.nan, np.float32) if found is None else found.mean(axis=0)
+        centres.append(np.repeat(middle[None], len(there[fresh]), axis=0))
         here = here + moved[-1]
         if progress is not None:
             progress(last + 1)
@@ -135,8 +143,18 @@ def measure(
         raise InputError(f"{clip.location}: clip {clip.clip_id}: no {which} found in any of it")
     moved, regions = np.concatenate(parts), 2 * len(REGIONS)
     displacement = moved[:, :regions].reshape(len(moved), -1, 2)
-    head, where = moved[:, regions:], np.array(seen)
-    return Motion(displacement, head, where, face_px, there_are, step, last + 1)
+    often = sum(10 * looks >= max(people.looks) for looks in people.looks)
+    return Motion(
+        displacement,
+        moved[:, regions:],
+        np.array(seen),
+        face_px,
+        np.concatenate(centres),
+        often,
+        len(people.looks),
+        step,
+        last + 1,
+    )
 
 
 def _stretches(frames: Iterator[Frame], length: int) -> Iterator[tuple[Frame, list[Gray]]]:
@@ -159,26 +177,6 @@ def _stretches(frames: Iterator[Frame], length: int) -> Iterator[tuple[Frame, li
 
 def _gray(frame: Frame) -> Gray:
     return np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-
-
-def _followed(
-    known: NDArray[np.float32] | None, faces: list[Face], face: int
-) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-    """Return where the face was seen last and its landmarks (68, 2), None if it is not there."""
-    if known is None:
-        found = faces[face].landmarks if face < len(faces) else None
-        return found, found
-    if not faces:
-        return known, None
-    centre = known.mean(axis=0)
-    apart = [float(np.hypot(*(other.landmarks.mean(axis=0) - centre))) for other in faces]
-    nearest = int(np.argmin(apart))
-    if apart[nearest] > np.ptp(known, axis=0).max():
-        # Another face than the one that was chosen, or the only one somewhere else.
-        if face:
-            return known, None
-        nearest = 0
-    return faces[nearest].landmarks, faces[nearest].landmarks
 
 
 def _moved(

@@ -13,14 +13,14 @@ from mecli.corpora.sources import expand, read_sources
 from mecli.errors import InputError, UsageError
 from mecli.question import Question
 from mecli.report.answers import Answer
+from mecli.underway import Underway, note_share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from mecli.clips import Clip
     from mecli.judging import Judge
-
-    Progress = Callable[[int, int, str], None]
+    from mecli.underway import Progress
 
 _FILM, _ELAN = ".mp4", ".eaf"
 _WORKER_MEMORY = 6 << 30
@@ -55,6 +55,7 @@ class _Task:
     options: PredictOptions
     film: Path | None
     fragments: Path | None
+    note: Path | None = None
 
 
 def predict(
@@ -169,14 +170,15 @@ def _in_order(
     places = list(tasks)
     ready = {k: [said] for k, said in enumerate(found) if isinstance(said, Answer)}
     waiting = 0
-    outcomes = _outcomes(list(tasks.values()), options)
-    for done, outcome in enumerate(outcomes, start=1):
-        task = tasks[places[outcome.index]]
-        ready[task.place] = _answers(task, outcome)
-        progress(done, len(tasks), task.clip.clip_id)
-        while waiting in ready:
-            yield waiting, ready.pop(waiting)
-            waiting += 1
+    with Underway([task.clip.clip_id for task in tasks.values()], progress) as underway:
+        noted = [replace(t, note=n) for t, n in zip(tasks.values(), underway.notes, strict=True)]
+        for outcome in _outcomes(noted, options):
+            task = tasks[places[outcome.index]]
+            ready[task.place] = _answers(task, outcome)
+            underway.finish(outcome.index)
+            while waiting in ready:
+                yield waiting, ready.pop(waiting)
+                waiting += 1
     yield from sorted(ready.items())
 
 
@@ -203,10 +205,19 @@ def answer(task: _Task) -> list[Answer]:
     """Ask the checkpoint about one clip and draw it; runs in a worker, which alone loads torch."""
     from mecli import exhibits
 
-    judged = _judge(task.checkpoint, task.options).judge(task.clip)
+    # Drawing a film of all frames takes about as long as searching them.
+    judging = 1.0 if task.film is None else 0.5
+
+    def judged_so_far(share: float) -> None:
+        note_share(task.note, judging * share)
+
+    def drawn_so_far(share: float) -> None:
+        note_share(task.note, judging + (1 - judging) * share)
+
+    judged = _judge(task.checkpoint, task.options).judge(task.clip, progress=judged_so_far)
     try:
         if task.film is not None and not all(j.answer.error for j in judged):
-            exhibits.write_film(task.film, task.clip, judged)
+            exhibits.write_film(task.film, task.clip, judged, drawn_so_far)
         if task.fragments is not None:
             exhibits.write_fragments(task.fragments, task.place, task.clip, judged)
     except InputError as error:

@@ -57,13 +57,14 @@ def preprocess(
     recipe: Recipe,
     landmarker: Landmarker,
     watch: Stopwatch | None = None,
-    face: int = 0,
+    face: int | NDArray[np.float32] = 0,
     frames: Iterator[Frame] | None = None,
 ) -> ClipRecord:
     """Return the record of `clip`; raise `InputError` naming what is wrong with it.
 
-    `face` is the place among the faces of the onset frame, the largest first. `frames` are
-    those from onset to offset where somebody reads the clip already.
+    `face` is the place among the faces of the onset frame, the largest first, or where in
+    it the middle (2,) of the face is expected, pixels. `frames` are those from onset to
+    offset where somebody reads the clip already.
 
     Unknown onset and offset are the first and last frame; an unknown apex is the frame
     with the most motion since the onset. All three are marked as estimated then.

@@ -35,6 +35,10 @@ class Search:
     step: int
     frame_count: int
     fps: float
+    people: int
+    """How many people there are in it, one after the other or at once."""
+    centre: NDArray[np.float32]
+    """(T, 2) pixels: the middle of the face when it was looked for last, NaN if not there."""
     quality: Mapping[str, float]
     """Reasons to doubt it, as `mecli.doubts.doubts` takes them."""
 
@@ -50,8 +54,8 @@ def search(
 ) -> Search:
     """Search all of `clip`, whatever interval it names, in bounded memory; decoded once.
 
-    `face` is which one, the largest first, where the video begins; it is followed from
-    there. `threshold` is the least `Interval.score`. `progress` is told how many frames are
+    `face` is whose: people count in the order in which they come, the larger face first, and
+    are followed. `threshold` is the least `Interval.score`. `progress` is told how many frames are
     done. Raises `InputError` for a video that cannot be decoded, has fewer than two frames
     or never shows that face.
     """
@@ -75,4 +79,14 @@ def search(
         "faces": float(motion.faces),
         "lost": 1 - float(motion.seen.mean()),
     }
-    return Search(intervals, curve, motion.seen, motion.step, motion.frame_count, fps, quality)
+    return Search(
+        intervals=intervals,
+        curve=curve,
+        seen=motion.seen,
+        step=motion.step,
+        frame_count=motion.frame_count,
+        fps=fps,
+        people=motion.people,
+        centre=motion.centre,
+        quality=quality,
+    )

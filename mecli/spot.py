@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -16,16 +14,15 @@ from mecli.errors import InputError, UsageError
 from mecli.landmarks.choose import choose, resolve
 from mecli.report.elan import elan
 from mecli.report.spots import Spotted, spots_tiers
+from mecli.underway import Underway, note_share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mecli.clips import Clip
-
-    Progress = Callable[[int, int, str], None]
+    from mecli.underway import Progress
 
 _MEMORY = 6 << 30
-_LISTEN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,6 @@ class _Task:
     clip: Clip
     options: SpotOptions
     note: Path | None = None
-    """Grows by a byte with each hundredth of the video that is done."""
 
 
 def spot(
@@ -73,9 +69,8 @@ def spot(
     """Yield what was found in the videos of `sources`, in their order, each as soon as it can be.
 
     Whole videos are searched, whatever interval an annotation names, and each once. A video
-    that fails has its reason in `Spotted.error`; the others go on. `progress` is told how many
-    hundredths of all videos are done. Raises `InputError` if the only source is unusable or
-    an ELAN document is there already.
+    that fails has its reason in `Spotted.error`; the others go on. Raises `InputError` if
+    the only source is unusable or an ELAN document is there already.
     """
     options = options or SpotOptions()
     options = replace(options, landmarks=resolve(options.landmarks))
@@ -140,43 +135,18 @@ def _in_order(
     tasks = {k: _Task(c, options) for k, c in enumerate(found) if not isinstance(c, Spotted)}
     places, waiting = list(tasks), 0
     jobs = workers.cores() if options.jobs is None else options.jobs
-    with _Heard(list(tasks.values()), progress) as noted:
+    names = [task.clip.clip_id for task in tasks.values()]
+    with Underway(names, progress) as underway:
+        noted = [replace(t, note=n) for t, n in zip(tasks.values(), underway.notes, strict=True)]
         outcomes = workers.run(search, noted, jobs, options.timeout_s, _MEMORY, "mecli.motion")
         for outcome in outcomes:
+            underway.finish(outcome.index)
             place = places[outcome.index]
             ready[place] = _result(tasks[place].clip, outcome)
             while waiting in ready:
                 yield ready.pop(waiting)
                 waiting += 1
     yield from (said for _, said in sorted(ready.items()))
-
-
-class _Heard:
-    """Tells how far the workers are, who write it into a file for each video."""
-
-    def __init__(self, tasks: Sequence[_Task], progress: Progress) -> None:
-        self._tasks, self._progress = tasks, progress
-        self._folder = tempfile.TemporaryDirectory(prefix="mecli-spot-")
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-
-    def __enter__(self) -> list[_Task]:
-        self._thread.start()
-        folder = Path(self._folder.name)
-        return [replace(task, note=folder / str(k)) for k, task in enumerate(self._tasks)]
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self._folder.cleanup()
-
-    def _listen(self) -> None:
-        while not self._over.wait(_LISTEN_S):
-            notes = sorted(Path(self._folder.name).iterdir(), key=lambda p: p.stat().st_mtime)
-            if notes:
-                done = sum(min(note.stat().st_size, 100) for note in notes)
-                latest = self._tasks[int(notes[-1].name)].clip.clip_id
-                self._progress(done, 100 * len(self._tasks), latest)
 
 
 def _result(clip: Clip, outcome: workers.Outcome[Spotted]) -> Spotted:
@@ -204,8 +174,8 @@ def search(task: _Task) -> Spotted:
     check_rate(f"{clip.location}: clip {clip.clip_id}", fps, force=options.force)
 
     def noted(frames: int) -> None:
-        if task.note is not None and info.frame_count:
-            task.note.write_bytes(bytes(100 * frames // info.frame_count))
+        if info.frame_count:
+            note_share(task.note, frames / info.frame_count)
 
     found = search_video(
         clip,

@@ -11,11 +11,15 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
+from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import FrameType
+
+    from rich.progress import TaskID
 
 _SPELLED = {
     "→": "->", "–": "-", "−": "-", "×": "x", "±": "+-", "·": "-", "…": "...", "≥": ">=", "≤": "<=",
@@ -23,6 +27,8 @@ _SPELLED = {
 }  # fmt: skip
 _SHOW_AFTER_S = 0.5
 _SAY_EVERY_S = 30.0
+_MOST_SHOWN = 8
+_NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 class Report(Protocol):
@@ -33,24 +39,43 @@ class Report(Protocol):
         ...
 
 
+class Detailed(Protocol):
+    """Tell how far a job of long parts has come."""
+
+    def __call__(
+        self,
+        done: float,
+        total: int,
+        message: str = "",
+        running: Mapping[str, float] = _NOTHING,
+        /,
+    ) -> None:
+        """`done` counts parts of parts too; else as `Report`.
+
+        `running` is how much is done (0 to 1) of the parts that are under way, by name.
+        """
+        ...
+
+
 @contextmanager
-def progress(title: str) -> Iterator[Report]:
+def progress(title: str) -> Iterator[Detailed]:
     """Show a bar on stderr while the block runs, if stderr is a terminal.
 
-    The bar appears only when the job takes longer than half a second. Where nobody looks
-    (a file, a pipe, continuous integration) a plain line every half minute says the same.
+    The bar appears only when the job takes longer than half a second; long parts of it have
+    bars of their own below. Where nobody looks (a file, a pipe, continuous integration) a
+    plain line every half minute says the same.
     """
     if not _is_watched():
         yield _plain(title)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Left
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         Left(compact=True),
         TextColumn("{task.fields[message]}", markup=False),
     )
@@ -59,11 +84,23 @@ def progress(title: str) -> Iterator[Report]:
         *columns, console=Console(stderr=True), transient=True, get_time=time.monotonic,
         speed_estimate_period=math.inf,
     )  # fmt: skip
-    job = bar.add_task(title, total=None, message="")
+    job = bar.add_task(title, total=None, message="", count="")
+    parts: dict[str, TaskID] = {}
     start = time.monotonic()
 
-    def report(done: int, total: int, message: str = "", /) -> None:
-        bar.update(job, completed=done, total=total, message=message)
+    def report(
+        done: float, total: int, message: str = "", running: Mapping[str, float] = _NOTHING, /
+    ) -> None:
+        alone = total == 1 and bool(running)
+        count = f"{done:.0%}" if alone else f"{int(done)}/{total}"
+        bar.update(job, completed=done, total=total, message=message, count=count)
+        shown = {} if alone else dict(islice(running.items(), _MOST_SHOWN))
+        for name in parts.keys() - shown.keys():
+            bar.remove_task(parts.pop(name))
+        for name, share in shown.items():
+            if name not in parts:
+                parts[name] = bar.add_task(f"  {name}", total=1, message="", count="")
+            bar.update(parts[name], completed=share, count=f"{share:.0%}")
         if not bar.live.is_started and time.monotonic() - start > _SHOW_AFTER_S:
             bar.start()
 
@@ -77,11 +114,13 @@ def _is_watched() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
 
 
-def _plain(title: str) -> Report:
+def _plain(title: str) -> Detailed:
     start = said = time.monotonic()
-    there: int | None = None
+    there: float | None = None
 
-    def report(done: int, total: int, message: str = "", /) -> None:
+    def report(
+        done: float, total: int, message: str = "", running: Mapping[str, float] = _NOTHING, /
+    ) -> None:
         nonlocal said, there
         now = time.monotonic()
         # What an earlier call had finished says nothing of the speed of this one.
@@ -89,7 +128,9 @@ def _plain(title: str) -> Report:
         if done > there and now - said >= _SAY_EVERY_S:
             said = now
             left = int((now - start) * max(total - done, 0) / (done - there))
-            note(f"{title} {done}/{total}, {left // 60}:{left % 60:02d} min left, {message}")
+            parts = ", ".join(f"{name} {share:.0%}" for name, share in running.items())
+            where = f"{title} {int(done)}/{total}"
+            note(f"{where}, {left // 60}:{left % 60:02d} min left, {parts or message}")
 
     return report
 

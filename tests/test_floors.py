@@ -25,6 +25,8 @@ FLOORS = [
         "overheard",
         "calibration",
         "shards",
+        "underway",
+        "following",
         "interval_metrics",
     },
     {"records", "labels", "interfaces", "alignment", "flow", "quality", "spotting", "head_motion"},

@@ -15,8 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from mecli import Predictor, checkpoints, cli
+from mecli.corpora.sources import read_sources
 from mecli.interval_metrics import Spot, overlap
+from mecli.judging import Judge
 from mecli.predict import PredictOptions, predict
+from mecli.question import Question
 from mecli.report.answers import answers_csv, answers_text
 from mecli.synthesis.plan import identity_seed, plan_long, seed_of
 from mecli.synthesis.studio import Job, shoot
@@ -131,6 +134,34 @@ def test_every_face_of_a_long_video_is_searched(videos: Path, tmp_path: Path) ->
     other = np.pad(smaller, ((height - smaller.shape[0], 0), (0, 0), (0, 0)))
     both = [np.hstack([image, other]) for image in moving]
     write_video(tmp_path / "two.mp4", both, FPS)
-    answers = Predictor("bundled", all_faces=True).answers(tmp_path / "two.mp4")
-    assert {answer.face for answer in answers} == {1, 2}
-    assert [answer.kind == "nothing" for answer in answers] == [False, True]
+    told: list[float] = []
+    chosen = PredictOptions(checkpoint=checkpoints.bundled(), all_faces=True, jobs=0)
+    found, nothing = predict(
+        [str(tmp_path / "two.mp4")], chosen, progress=lambda done, *_: told.append(done)
+    )
+    assert (found.face, nothing.face) == (1, 2)
+    assert (found.kind, nothing.kind) == ("micro", "nothing")
+    assert told[-1] == 1
+
+
+def test_who_comes_later_counts_on_and_is_judged_where_they_are(
+    videos: Path, tmp_path: Path
+) -> None:
+    moving = [frame.image for frame in read_frames(videos / "moving.mp4")]
+    height, width = moving[0].shape[:2]
+    still = cv2.resize(moving[0], (width * 3 // 4, height * 3 // 4))
+    other = np.pad(still, ((0, height - still.shape[0]), (0, 0), (0, 0)))
+    # The smaller face is there first and alone; whose face is larger then comes second.
+    alone = [np.hstack([np.zeros_like(moving[0]), other])] * 100
+    write_video(tmp_path / "late.mp4", [*alone, *(np.hstack([m, other]) for m in moving)], FPS)
+    told: list[float] = []
+    judge = Judge(checkpoints.bundled(), Question(face=2))
+    (clip,) = read_sources([tmp_path / "late.mp4"])
+    (judged,) = judge.judge(clip, progress=told.append)
+    found = judged.answer
+    assert (found.face, found.kind, found.prediction) == (2, "micro", "positive")
+    spotted = Spot((found.onset or 0) - 100, (found.offset or 0) - 100)
+    assert overlap(spotted, Spot(ONSET, OFFSET)) >= 0.5
+    assert found.quality["face_px"] > 150
+    assert told == sorted(told)
+    assert told[-1] <= 1

@@ -23,6 +23,7 @@ from mecli.spotting import Interval
 from mecli.video import read_frames, write_video
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -181,11 +182,12 @@ def test_an_elan_document_is_not_replaced_unasked(still: Path, tmp_path: Path) -
 
 
 def test_progress_within_a_video_is_told_while_workers_search_it(sample: Path) -> None:
-    told: list[tuple[int, int, str]] = []
+    told: list[tuple[float, int, str, Mapping[str, float]]] = []
     video = str(sample / "clips" / "long01.mp4")
     options = replace(OPTIONS, jobs=1)
     (searched,) = spot([video], options, progress=lambda *said: told.append(said))
     assert not searched.error
-    done = [parts for parts, _, _ in told]
-    assert any(0 < parts < 100 for parts in done)
-    assert all(said[1:] == (100, searched.clip) for said in told)
+    assert all((total, latest) == (1, searched.clip) for _, total, latest, _ in told)
+    *before, (done, _, _, running) = told
+    assert (done, running) == (1, {})
+    assert any(0 < done < 1 and running == {searched.clip: done} for done, _, _, running in before)

@@ -50,6 +50,31 @@ def test_a_long_job_shows_what_is_done_and_the_latest_part(
     assert "clip [b]" in screen.getvalue()
 
 
+def test_long_parts_have_bars_of_their_own_while_they_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = watch(monkeypatch)
+    monkeypatch.setattr(terminal, "_SHOW_AFTER_S", -1.0)
+    with terminal.progress("spot") as report:
+        report(0.6, 3, "b", {"a": 0.25, "[b]": 0.35})
+        report(1.5, 3, "b", {"[b]": 0.5})
+    drawn = screen.getvalue()
+    assert "25%" in drawn
+    last = drawn[drawn.rindex("spot") :]
+    assert "1/3" in last
+    assert re.search(r" {2}\[b\] .*50%", last)
+    assert "25%" not in last
+
+
+def test_one_long_part_alone_is_told_in_per_cent(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = watch(monkeypatch)
+    monkeypatch.setattr(terminal, "_SHOW_AFTER_S", -1.0)
+    with terminal.progress("spot") as report:
+        report(0.37, 1, "interview", {"interview": 0.37})
+    drawn = screen.getvalue()
+    assert drawn.count("37%") == drawn.count("interview") > 0
+
+
 def test_time_left_is_told_however_long_a_part_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = watch(monkeypatch)
     clock = itertools.repeat(0.0)
@@ -78,7 +103,10 @@ def test_a_long_job_says_plain_lines_where_no_bar_can_move(
     with terminal.progress("train") as report:
         report(0, 4, "")
         report(1, 4, "fold s01")
-    assert re.fullmatch(r"train 1/4, \d+:\d\d min left, fold s01\n", screen.getvalue())
+        report(1.2, 4, "b", {"b": 0.2})
+    lines = screen.getvalue().splitlines()
+    assert re.fullmatch(r"train 1/4, \d+:\d\d min left, fold s01", lines[0])
+    assert re.fullmatch(r"train 1/4, \d+:\d\d min left, b 20%", lines[1])
 
 
 def test_time_left_is_not_told_from_what_an_earlier_call_had_finished(

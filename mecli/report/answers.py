@@ -67,7 +67,7 @@ class Answer:
     calibrated: bool = False
     unsure: tuple[Doubt, ...] = ()
     face: int = 1
-    """1 is the largest in the onset frame."""
+    """1 is the largest in the onset frame; in a long video who came first, the larger first."""
     kind: str = ""
     """``micro`` or ``macro`` for an interval that was spotted in a long video, ``nothing``
     for a video in which no expression was found: no class is named then."""
