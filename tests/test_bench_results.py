@@ -157,6 +157,21 @@ def test_runs_on_other_clips_are_refused(
         results(made[0], folder, models=("roi-flow-ridge",))
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"protocol": "kfold"}, "protocol loso, asked for kfold"),
+        ({"epochs": None}, "epochs 3, asked for the default"),
+    ],
+)
+@pytest.mark.parametrize("train", [True, False])
+def test_runs_with_other_options_are_no_answer(
+    made: tuple[Path, Path, list[Result]], asked: dict[str, Any], said: str, train: bool
+) -> None:
+    with pytest.raises(InputError, match=said):
+        results(made[0], made[1], train=train, **asked)
+
+
 def test_tables_of_different_columns_are_not_joined(tmp_path: Path) -> None:
     folder = tmp_path / "r"
     source = archive(tmp_path / "flows", 2)

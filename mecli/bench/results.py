@@ -19,7 +19,8 @@ from mecli.evaluate import EvaluateOptions, evaluate
 from mecli.extract import ExtractOptions, extract
 from mecli.models.options import resolve
 from mecli.report.results import Result
-from mecli.train import TrainOptions, resume, train
+from mecli.train import TrainOptions, read_options, resume, train
+from mecli.training import folder
 from mecli.training.options import NONE
 
 if TYPE_CHECKING:
@@ -147,7 +148,8 @@ def _part_of(progress: Report, place: int, runs: int, name: str) -> Report:
 def _train(cache: Path, name: str, seed: int, options: ResultsOptions, progress: Report) -> None:
     run = _run(options, name, seed)
     try:
-        if (run / "run.json").exists():
+        if (run / folder.RUN).exists():
+            _check_asked(run, options)
             resume(run, progress, options.jobs)
         else:
             train(_asked(cache, name, seed, options), progress, run)
@@ -173,6 +175,18 @@ def _asked(cache: Path, name: str, seed: int, options: ResultsOptions) -> TrainO
     )
 
 
+def _check_asked(run: Path, options: ResultsOptions) -> None:
+    """Raise `InputError` if `run` was started with what `options` do not ask for."""
+    before = read_options(run / folder.OPTIONS)
+    for name in ("protocol", "labels", "epochs"):
+        was, asked = getattr(before, name), getattr(options, name)
+        if was != asked:
+            raise InputError(
+                f"{run}: was started with {name} {was or 'by default'}, asked for "
+                f"{asked or 'the default'}; ask for that, or name another --folder"
+            )
+
+
 def _run(options: ResultsOptions, model: str, seed: int) -> Path:
     return options.folder / "runs" / f"{model}-{seed}"
 
@@ -182,6 +196,8 @@ def scored(options: ResultsOptions, absent: Mapping[str, str]) -> list[Result]:
     found = []
     for name in options.models:
         done = [run for run in _runs_of(options, name) if _complete(run)]
+        for run in done:
+            _check_asked(run, options)
         tables = {
             table: _joined(done, table, options.folder / f"{name}-{table}")
             for table in (runs.PREDICTIONS, runs.LEAKED_PREDICTIONS)
@@ -200,7 +216,7 @@ def _runs_of(options: ResultsOptions, model: str) -> list[Path]:
 
 
 def _complete(run: Path) -> bool:
-    return (run / "run.json").exists() and runs.read_header(run)["status"] == runs.COMPLETE
+    return (run / folder.RUN).exists() and runs.read_header(run)["status"] == runs.COMPLETE
 
 
 def _begun_with(run: Path) -> str:
