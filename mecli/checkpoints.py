@@ -1,4 +1,8 @@
-"""Which checkpoint is meant: a file, the newest run's, or the one that mecli brings along."""
+"""Which checkpoint is meant: a file, the newest run's, or one of those that mecli brings along.
+
+Two come along, one for faces and one for ready-made flow images; ``bundled`` is whichever
+suits what a clip holds.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,39 @@ import mecli
 from mecli.errors import MissingDependency
 
 BUNDLED = "bundled"
+FACES = "bundled-faces"
+MAPS = "bundled-maps"
+SHIPPED = (BUNDLED, FACES, MAPS)
 FINAL = "final.safetensors"
+_FILES = {FACES: "bundled.safetensors", MAPS: "bundled-maps.safetensors"}
 
 
-def find(name: str | Path) -> Path:
-    """Return the file of checkpoint `name`; ``bundled`` is the one that mecli brings along."""
+def meant(name: str | Path, *, maps: bool) -> str:
+    """Return the checkpoint that `name` is for clips of flow images (`maps`) or of faces."""
     if str(name) != BUNDLED:
+        return str(name)
+    return MAPS if maps else FACES
+
+
+def find(name: str | Path, *, maps: bool = False) -> Path:
+    """Return the file of checkpoint `name` for clips of faces, or of flow images (`maps`)."""
+    known = meant(name, maps=maps)
+    if known not in _FILES:
         return Path(name)
-    path = bundled()
+    path = bundled(known)
     if not path.exists():
         raise MissingDependency(f"{path}: this installation has no bundled checkpoint")
     return path
 
 
-def bundled() -> Path:
-    """Return where the checkpoint that learned from synthetic faces alone lies."""
-    return Path(mecli.__file__).parent / "weights" / "bundled.safetensors"
+def bundled(name: str = FACES) -> Path:
+    """Return where the checkpoint `name` that learned from synthetic faces alone lies."""
+    return Path(mecli.__file__).parent / "weights" / _FILES[name]
+
+
+def name_of(path: Path) -> str:
+    """Return the name of the checkpoint at `path`: that of a shipped one, else its path."""
+    return next((name for name in _FILES if path == bundled(name)), str(path))
 
 
 def newest(runs: Path) -> Path | None:
@@ -32,8 +53,8 @@ def newest(runs: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def choose(named: str | Path | None, runs: Path) -> Path:
-    """Return the checkpoint `named`, else the newest run's, else the bundled one."""
+def choose(named: str | Path | None, runs: Path, *, maps: bool = False) -> Path:
+    """Return the checkpoint `named`, else the newest run's, else the one that comes along."""
     if named is not None:
-        return find(named)
-    return newest(runs) or find(BUNDLED)
+        return find(named, maps=maps)
+    return newest(runs) or find(BUNDLED, maps=maps)

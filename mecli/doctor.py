@@ -61,6 +61,7 @@ def doctor(options: DoctorOptions | None = None, progress: Progress | None = Non
         _machine,
         _video,
         _landmarks,
+        _checkpoints,
         lambda: _folders(options),
     ]
     if options.self_test:
@@ -160,6 +161,13 @@ def _landmarks() -> Iterator[Finding]:
         else:
             do = f"put {one.name} there to use it; embedded works without"
             yield Finding("landmarks", f"face-alignment: {one.name}", "note", said, do)
+
+
+def _checkpoints() -> Iterator[Finding]:
+    for name in (checkpoints.FACES, checkpoints.MAPS):
+        path = checkpoints.bundled(name)
+        state: State = "ok" if path.is_file() else "missing"
+        yield Finding("checkpoints", name, state, str(path), "reinstall mecli")
 
 
 def _folders(options: DoctorOptions) -> Iterator[Finding]:

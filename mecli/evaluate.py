@@ -40,7 +40,7 @@ class EvaluateOptions:
     protocol: str | None = None
     by: str | None = None
     checkpoint: str | None = None
-    """Ask this one about the sources, which are caches then; ``bundled`` is mecli's own."""
+    """Ask this one about the sources (caches); ``bundled`` is mecli's own for what they hold."""
     resamples: int = statistics.RESAMPLES
     seed: int = 0
     report: Path | None = None

@@ -13,7 +13,7 @@ import numpy as np
 
 from mecli.errors import InputError
 from mecli.flow import remove_head_motion
-from mecli.records import ClipRecord, described
+from mecli.records import NO_LANDMARKER, ClipRecord, described
 from mecli.rois import ROI_BOXES
 from mecli.video import read_frames
 
@@ -60,7 +60,7 @@ def record_of_images(clip: Clip, chosen: Sequence[int]) -> ClipRecord:
     return ClipRecord(
         **described(clip),
         fps=clip.fps,
-        landmarker="none",
+        landmarker=NO_LANDMARKER,
         issues=clip.issues,
         flow=flow,
         apex_flow=maps[0],

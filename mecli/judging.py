@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from mecli.checkpoints import name_of
 from mecli.corpora.loose import SUBJECT_UNKNOWN
 from mecli.doubts import LONG_S, check_rate, doubts, of_length
 from mecli.errors import InputError
@@ -69,6 +70,7 @@ class Judge:
 
     def __init__(self, checkpoint: Path, question: Question | None = None) -> None:
         self.question = question or Question()
+        self.path = checkpoint
         self.checkpoint = load_checkpoint(checkpoint)
         self.recipe = recipe_of(self.checkpoint, self.question.landmarks)
         self.landmarker = choose(self.recipe.landmarks)
@@ -186,6 +188,7 @@ class Judge:
             fps=clip.fps,
             quality={name: round(value, 6) for name, value in quality.items()},
             landmarker=self.landmarker.name,
+            checkpoint=name_of(self.path),
             issues=_told_issues(clip.issues),
         )
 
@@ -254,6 +257,7 @@ class Judge:
             attribution=method,
             quality={name: round(value, 6) for name, value in quality.items()},
             landmarker=record.landmarker,
+            checkpoint=name_of(self.path),
             issues=_told_issues(record.issues),
         )
 

@@ -72,14 +72,16 @@ def predict(
     source is unusable.
     """
     options = options or PredictOptions()
-    path = checkpoints.choose(options.checkpoint, options.runs)
+    path, maps = (
+        checkpoints.choose(options.checkpoint, options.runs, maps=maps) for maps in (False, True)
+    )
     found = list(_clips(sources, options.corpus, stdin))
     films = _outs(found, "--overlay", options.overlay, _FILM)
     elans = _outs(found, "--eaf", options.eaf, _ELAN)
     for out in (options.report, *films.values(), *elans.values()):
         if out is not None and out.exists() and not options.force:
             raise InputError(f"{out}: exists; name another file, or replace it with --force")
-    return _told(found, path, films, elans, options, progress or (lambda *_: None))
+    return _told(found, (path, maps), films, elans, options, progress or (lambda *_: None))
 
 
 def _outs(
@@ -106,7 +108,7 @@ def _outs(
 
 def _told(
     found: Sequence[Clip | Answer],
-    checkpoint: Path,
+    asked: tuple[Path, Path],
     films: dict[int, Path],
     elans: dict[int, Path],
     options: PredictOptions,
@@ -116,7 +118,7 @@ def _told(
     with tempfile.TemporaryDirectory(prefix="mecli-predict-") as folder:
         parts = {k: Path(folder) / f"{k}.html" for k in range(len(found)) if options.report}
         tasks = {
-            k: _Task(k, clip, checkpoint, options, films.get(k), parts.get(k))
+            k: _Task(k, clip, asked[clip.holds_flow], options, films.get(k), parts.get(k))
             for k, clip in enumerate(found)
             if not isinstance(clip, Answer)
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +34,8 @@ class Predictor:
         answer = predictor(frames, fps=200, onset=12)    # (T, H, W, 3) uint8 RGB
         answer.prediction, answer.scores, answer.unsure
 
-    `checkpoint` is a file that ``mecli train`` wrote, or ``bundled``; None is the newest
-    below `runs`, and the bundled one if there is none. All
+    `checkpoint` is a file that ``mecli train`` wrote, or ``bundled``, ``bundled-faces``,
+    ``bundled-maps``; None is the newest below `runs`, and the bundled one if there is none. All
     else is as for ``mecli predict``: `landmarks` a back end's name, `face` 1 for the
     largest, `all_faces`, `attribution` ``weights`` or ``occlusion``, `whole` to judge long
     videos as one clip, `force` to judge below 25 frames/s. Raises `MissingDependency` if
@@ -57,7 +58,7 @@ class Predictor:
         whole: bool = False,
         force: bool = False,
     ) -> None:
-        path = checkpoints.choose(checkpoint, Path(runs))
+        chosen = partial(checkpoints.choose, checkpoint, Path(runs))
         question = Question(
             landmarks=landmarks,
             face=face,
@@ -66,7 +67,8 @@ class Predictor:
             whole=whole,
             force=force,
         )
-        self._judge = Judge(path, question)
+        self._judge = Judge(chosen(), question)
+        self._maps = chosen(maps=True)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -127,7 +129,13 @@ class Predictor:
                     f"{clip}: onset, apex and offset go with an array; write a manifest for files"
                 )
             clips = read_sources([clip])
-        return [judged.answer for one in clips for judged in self._judge.judge(_rated(one, fps))]
+        return [judged.answer for one in clips for judged in self._of(one).judge(_rated(one, fps))]
+
+    def _of(self, clip: Clip) -> Judge:
+        """Return who judges `clip`: for flow images another shipped checkpoint than for faces."""
+        if clip.holds_flow and self._maps != self._judge.path:
+            return Judge(self._maps, self._judge.question)
+        return self._judge
 
 
 def _rated(clip: Clip, fps: float | None) -> Clip:

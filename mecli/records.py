@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from mecli.clips import Clip
 
 
+NO_LANDMARKER = "none"
+"""As the landmarker of a clip that came as flow images."""
+
+
 def _array(*shape: int, dtype: str = "float32") -> Any:
     """Declare an array field; its metadata is what the cache checks on reading."""
     empty = np.zeros(shape, dtype=dtype)
@@ -65,6 +69,11 @@ class ClipRecord:
     def person(self) -> str:
         """The subject, unique across corpora; see `person_of`."""
         return person_of(self.corpus, self.subject)
+
+    @property
+    def holds_flow(self) -> bool:
+        """Whether the clip came as flow images, so that no face was looked for."""
+        return self.landmarker == NO_LANDMARKER
 
     @property
     def ok(self) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from mecli import registry
-from mecli.checkpoints import BUNDLED, find
+from mecli.checkpoints import SHIPPED, find
 from mecli.errors import InputError, UsageError
 from mecli.report.zoo import Card, Cost, Option
 
@@ -64,8 +64,8 @@ def _card(name: str, preset: str | None, costs: Mapping[tuple[str, str], Cost]) 
 
 
 def is_checkpoint(name: str) -> bool:
-    """Whether `name` is that of a checkpoint: ``bundled`` or a safetensors file."""
-    return name == BUNDLED or name.endswith(".safetensors")
+    """Whether `name` is that of a checkpoint: a shipped one or a safetensors file."""
+    return name in SHIPPED or name.endswith(".safetensors")
 
 
 def checkpoint(name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The checkpoint that ships, and the recipe that made it."""
+"""The checkpoints that ship, and the recipe that made them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mecli.bundle.recipe import BundleOptions, bundle
 from mecli.errors import InputError
 from mecli.evaluate import EvaluateOptions, evaluate
 from mecli.labels import Annotation
+from mecli.predictor import Predictor
 from mecli.schemes.megc2019_none import CLASSES, megc2019_none
 from mecli.training.checkpoint import load_checkpoint
 from tests.moving_records import records, write_cache
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TINY = BundleOptions(
-    identities=2, pairs=3, none=0.4, map_identities=2, maps=4, epochs=1, held_out=2, jobs=0
-)
+    identities=2, pairs=3, none=0.4, epochs=1, map_identities=2, maps=4, map_epochs=1,
+    held_out=2, jobs=0,
+)  # fmt: skip
+SHIPPED = ("bundled-faces", "bundled-maps")
 
 
 def run(*words: str) -> tuple[int, str, str]:
@@ -34,24 +37,30 @@ def run(*words: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_the_recipe_makes_a_checkpoint_and_renders_nothing_twice(tmp_path: Path) -> None:
+def test_the_recipe_makes_both_checkpoints_and_renders_nothing_twice(tmp_path: Path) -> None:
     told: list[str] = []
     bundle(tmp_path / "s", tmp_path / "a", TINY, lambda _done, _of, what: told.append(what))
-    shards = sorted((tmp_path / "s").glob("*.npz"))
-    written = [p.stat().st_mtime_ns for p in shards]
-    assert told.count("pairs") == len(shards) == 2
+    made = sorted((tmp_path / "s").glob("*.npz"))
+    written = [p.stat().st_mtime_ns for p in made]
+    assert told.count("pairs") == told.count("maps") == 2
+    assert len(made) == 4
     told.clear()
     bundle(tmp_path / "s", tmp_path / "b", TINY, lambda _done, _of, what: told.append(what))
-    assert "pairs" not in told
-    assert [p.stat().st_mtime_ns for p in shards] == written
-    one, two = (load_checkpoint(tmp_path / name) for name in "ab")
-    assert one.description["sha256"] == two.description["sha256"]
-    assert one.temperature is not None
+    assert not {"pairs", "maps"} & set(told)
+    assert [p.stat().st_mtime_ns for p in made] == written
+    for name in SHIPPED:
+        file = checkpoints.bundled(name).name
+        one, two = (load_checkpoint(tmp_path / folder / file) for folder in "ab")
+        assert one.description["sha256"] == two.description["sha256"]
+        assert one.temperature is not None
+        assert one.description["checked_on"] == {}
+    maps = load_checkpoint(tmp_path / "a" / "bundled-maps.safetensors").description
+    assert maps["clips"] == 2 * 4 * 2
 
 
 def test_exact_flow_is_of_the_face_and_hangs_on_the_seed() -> None:
-    first, again = (next(exact_flows(3, 1, 1)) for _ in range(2))
-    other = next(exact_flows(4, 1, 1))
+    first, again = (next(exact_flows(3, 0, 1)) for _ in range(2))
+    other = next(exact_flows(4, 0, 1))
     np.testing.assert_array_equal(first.flow, again.flow)
     assert first.flow.shape == (*GRID, 2)
     assert (first.flow != other.flow).any()
@@ -60,7 +69,7 @@ def test_exact_flow_is_of_the_face_and_hangs_on_the_seed() -> None:
 
 
 def test_an_archived_map_hides_the_size_of_the_motion() -> None:
-    flow = next(exact_flows(3, 1, 1)).flow.astype(np.float32)
+    flow = next(exact_flows(3, 0, 1)).flow.astype(np.float32)
     image = archived(50 * flow, np.random.default_rng(0))
     larger = archived(500 * flow, np.random.default_rng(0))
     assert image[..., :2].min(axis=(0, 1)).tolist() == [0, 0]
@@ -75,11 +84,12 @@ def test_clips_without_expression_are_the_fourth_class() -> None:
     assert set(table.excluded) == {"x/s/c"}
 
 
-def test_the_card_says_what_it_learned_from_and_where_it_was_checked() -> None:
-    code, text, _ = run("models", "show", "bundled")
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_card_says_what_it_learned_from_and_where_it_was_checked(name: str) -> None:
+    code, text, _ = run("models", "show", name)
     assert code == 0
     assert "no real clip" in text
-    code, text, _ = run("models", "bundled", "--json")
+    code, text, _ = run("models", name, "--json")
     card = json.loads(text)
     assert card["classes"] == ["negative", "positive", "surprise", "none"]
     assert card["bytes"] < 5 << 20
@@ -88,9 +98,10 @@ def test_the_card_says_what_it_learned_from_and_where_it_was_checked() -> None:
     assert run("models", "show")[0] == 2
 
 
-def test_it_has_seen_nobody_of_the_corpora() -> None:
-    persons = load_checkpoint(checkpoints.bundled()).description["persons"]
-    assert {p.partition("/")[0] for p in persons} == {"bundle"}
+def test_they_have_seen_nobody_of_the_corpora() -> None:
+    for name in SHIPPED:
+        persons = load_checkpoint(checkpoints.bundled(name)).description["persons"]
+        assert {p.partition("/")[0] for p in persons} == {"bundle"}
 
 
 def test_a_checkpoint_is_scored_on_a_cache(tmp_path: Path) -> None:
@@ -108,9 +119,9 @@ def test_a_checkpoint_is_scored_on_a_cache(tmp_path: Path) -> None:
         evaluate([cache], replace(options, labels="emotion"))
 
 
-def test_an_archive_of_flow_is_judged_by_the_bundled_checkpoint(tmp_path: Path) -> None:
+def test_an_archive_of_flow_is_judged_by_the_checkpoint_for_maps(tmp_path: Path) -> None:
     rows = ["corpus,subject,clip,label,file"]
-    for number, exact in enumerate(exact_flows(5, 2, 1)):
+    for number, exact in enumerate(exact_flows(5, 0, 2)):
         image = archived(exact.flow, np.random.default_rng(number))
         cv2.imwrite(str(tmp_path / f"s{number}_c .png"), image[..., ::-1])
         rows.append(f"t,s{number},c,0,s{number}_c .png")
@@ -122,3 +133,9 @@ def test_an_archive_of_flow_is_judged_by_the_bundled_checkpoint(tmp_path: Path) 
     assert "the bundled checkpoint is asked" in errors
     answers = [json.loads(line) for line in text.splitlines()]
     assert [set(a["scores"]) for a in answers] == [set(CLASSES)] * 2
+    assert {a["checkpoint"] for a in answers} == {"bundled-maps"}
+    told = Predictor(runs=tmp_path / "none").answers(tmp_path)
+    assert [a.as_json() for a in told] == answers
+    asked = Predictor("bundled-faces").answers(tmp_path)
+    assert {a.checkpoint for a in asked} == {"bundled-faces"}
+    assert [a.scores for a in asked] != [a.scores for a in told]

@@ -82,7 +82,7 @@ def test_a_checkpoint_that_is_broken_fails_the_self_test(
 ) -> None:
     broken = tmp_path / "bundled.safetensors"
     broken.write_bytes(b"no weights")
-    monkeypatch.setattr("mecli.checkpoints.bundled", lambda: broken)
+    monkeypatch.setattr("mecli.checkpoints.bundled", lambda _name="": broken)
     findings = list(doctor._self_test())
     assert [one.name for one in findings] == ["synth", "extract", "failed"]
     assert str(broken) in findings[-1].said

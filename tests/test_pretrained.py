@@ -238,37 +238,57 @@ def test_the_command_takes_a_checkpoint(folders: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["folds"] == 3
 
 
-def test_bundled_names_the_checkpoint_that_comes_along() -> None:
-    path = Path(mecli.__file__).parent / "weights" / "bundled.safetensors"
-    assert checkpoints.find("bundled") == path
-    assert path.exists()
+def test_bundled_names_the_checkpoint_for_what_a_clip_holds() -> None:
+    weights = Path(mecli.__file__).parent / "weights"
+    faces, maps = weights / "bundled.safetensors", weights / "bundled-maps.safetensors"
+    assert faces.exists()
+    assert maps.exists()
+    assert [checkpoints.find("bundled", maps=m) for m in (False, True)] == [faces, maps]
+    for name, path in (("bundled-faces", faces), ("bundled-maps", maps)):
+        assert checkpoints.find(name, maps=True) == checkpoints.find(name) == path
+        assert checkpoints.name_of(path) == name
+    assert checkpoints.name_of(Path("r/final.safetensors")) == "r/final.safetensors"
 
 
-def one_map_each(path: Path) -> Path:
-    """A cache as a flow archive makes it: the still onset and one map."""
+def one_map_each(path: Path, landmarker: str = "embedded") -> Path:
+    """A cache as pairs of frames make it, the still onset and one map; ``none``: an archive."""
     made = [record(f"s{s}", f"c{c}", (s + c) % 3, steps=2) for s in range(3) for c in range(3)]
-    return write_cache(path, made)
+    return write_cache(path, [replace(one, landmarker=landmarker) for one in made])
 
 
-def test_where_the_shipped_checkpoint_fits_every_fold_begins_with_it(tmp_path: Path) -> None:
-    cache = one_map_each(tmp_path / "one.h5")
+@pytest.mark.parametrize(("landmarker", "name"), [("x", "bundled-faces"), ("none", "bundled-maps")])
+def test_where_the_shipped_checkpoint_fits_every_fold_begins_with_it(
+    tmp_path: Path, landmarker: str, name: str
+) -> None:
+    cache = one_map_each(tmp_path / "one.h5", landmarker)
     values: dict[str, Any] = {"caches": (cache,), "jobs": 0, "runs": tmp_path / "runs"}
     still = {"learning_rate": 1e-12, "weight_decay": 0.0}
     result = train(TrainOptions(**values, epochs=1, model_options=still, final=False))
-    assert result.pretrained == checkpoints.BUNDLED
+    assert result.pretrained == name
     told = folder.read_run(result.run)["model_options"]
     assert (told["dropout"], told["batch_size"], told["moment"]) == (0.3, 32, "apex")
-    assert folder.read_run(result.run)["pretrained"]["checkpoint"] == checkpoints.BUNDLED
-    given = weights(checkpoints.find(checkpoints.BUNDLED))
+    assert folder.read_run(result.run)["pretrained"]["checkpoint"] == name
+    given = weights(checkpoints.find(name))
     learned = weights(folder.weights_path(result.run, 0, 0))
     # Three classes here, four there: the evidence starts anew.
     same = [n for n, value in learned.items() if value.shape == given[n].shape]
     assert len(same) == len(learned) - 2
     assert all(torch.allclose(learned[n], given[n], atol=1e-9) for n in same)
-    assert resume(result.run).pretrained == checkpoints.BUNDLED
+    assert resume(result.run).pretrained == name
     anew = train(TrainOptions(**values, epochs=1, pretrained="none", final=False))
     assert anew.pretrained == "none"
     assert folder.read_run(anew.run)["pretrained"] is None
+
+
+def test_faces_and_flow_images_together_begin_with_none_of_the_shipped(tmp_path: Path) -> None:
+    faces, maps = (record(f"s{k}", "c", k, steps=2) for k in range(2))
+    cache = write_cache(tmp_path / "c.h5", [faces, replace(maps, landmarker="none")])
+    values: dict[str, Any] = {"caches": (cache,), "jobs": 0, "runs": tmp_path / "runs"}
+    assert plan.make(TrainOptions(**values)).options.pretrained == "none"
+    with pytest.raises(InputError, match="some clips are flow images and some are faces"):
+        plan.make(TrainOptions(**values, pretrained="bundled"))
+    named = plan.make(TrainOptions(**values, pretrained="bundled-maps"))
+    assert named.options.pretrained == "bundled-maps"
 
 
 @pytest.mark.parametrize(

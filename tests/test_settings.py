@@ -170,7 +170,7 @@ def test_the_shell_completes_names_of_the_registry_and_of_runs(tmp_path: Path) -
     assert complete("mecli train --resume ", tmp_path) == [str(done)]
     assert complete("mecli evaluate ", tmp_path) == [str(done)]
     assert complete("mecli predict --checkpoint ", tmp_path) == [
-        "bundled", str(done / "final.safetensors"),
+        "bundled", "bundled-faces", "bundled-maps", str(done / "final.safetensors"),
     ]  # fmt: skip
     assert complete("mecli extr", tmp_path) == ["extract"]
     (done / "run.json").write_text('{"folds": [{"name": "casme2/01"}, {"name": "smic/s1"}]}')

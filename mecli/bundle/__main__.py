@@ -1,4 +1,4 @@
-"""``python -m mecli.bundle``: build the checkpoint that ships."""
+"""``python -m mecli.bundle``: build the checkpoints that ship."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ import typer
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="Where rendered shards are kept.")],
-    out: Annotated[Path, typer.Argument(help="The checkpoint to write.")] = Path(
-        "bundled.safetensors"
-    ),
-    identities: int = 411,
+    folder: Annotated[Path, typer.Argument(help="Where pairs and maps are kept.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write the checkpoints to.")] = Path(),
+    identities: int = 1540,
     pairs: int = 13,
-    map_identities: int = 2000,
+    map_identities: int = 3000,
     maps: int = 10,
-    epochs: int = 6,
+    views: int = 2,
     jobs: int | None = None,
 ) -> None:
-    """Render, train and write the bundled checkpoint; what is rendered already is kept."""
+    """Render, draw, train and write the bundled checkpoints; what is there already is kept."""
     from mecli import terminal
     from mecli.bundle.recipe import BundleOptions, bundle
 
@@ -29,7 +27,7 @@ def main(
         pairs=pairs,
         map_identities=map_identities,
         maps=maps,
-        epochs=epochs,
+        views=views,
         jobs=jobs,
     )
     with terminal.progress("bundle") as progress:

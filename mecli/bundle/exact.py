@@ -7,12 +7,15 @@ project: it was read off where brows and mouth corners move in the mean map of e
 
 from __future__ import annotations
 
+import io
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 
+from mecli import files
 from mecli.alignment import face_transform
 from mecli.synthesis.action_units import CLASSES, Action, weights_of
 from mecli.synthesis.camera import Camera, place, project
@@ -27,6 +30,7 @@ from mecli.synthesis.truth import flow_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.random import Generator
     from numpy.typing import NDArray
@@ -38,6 +42,12 @@ _CELL_PX = 4.0
 _MIDDLE, _EXTENT = (120.0, -57.0 + 341.0 / 2), (284.0, 341.0)
 """Of the window, in face pixels, across and down."""
 _NONE = 0.2
+_STILLER = (0.05, 1.0)
+"""Share that is left of what the head does in a micro-expression: people hold still for a camera
+that is to catch one."""
+_COMPANY = (0.45, 0.4, 0.15)
+"""How likely no, one or two weak other units move along."""
+_SIDES = ("", "", "", "L", "R")
 _COMPANIONS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 24, 25)
 
 
@@ -47,29 +57,59 @@ class Exact(NamedTuple):
     flow: NDArray[np.float16]
     """(98, 72, 2) in face pixels, 0 off the head, head motion included."""
     klass: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapTask:
+    """The maps of one identity, to be drawn."""
+
+    folder: Path
+    seed: int
     number: int
-    """Of the identity."""
+    """Of the identity, from 0."""
+    maps: int
+    views: int
+    """How often each is seen, in another window and through another estimator's eyes."""
+
+    @property
+    def path(self) -> Path:
+        """Where they lie once they are drawn."""
+        return self.folder / f"maps-{self.number:05d}.npz"
 
 
-def exact_flows(seed: int, identities: int, each: int) -> Iterator[Exact]:
-    """Yield the flow of `each` pairs of every identity; the same arguments give the same maps."""
-    for number in range(identities):
-        actor: Any = SimpleNamespace(subject=make_subject(identity_seed(seed, number)))
-        for index in range(each):
-            rng = np.random.default_rng((seed, 31, number, index))
-            yield _exact(actor, number, rng)
+def make_maps(task: MapTask) -> int:
+    """Draw the maps of one identity as an archive would hold them; return how many there are."""
+    cv2.setNumThreads(1)
+    images, classes = [], []
+    for index, exact in enumerate(exact_flows(task.seed, task.number, task.maps)):
+        for view in range(task.views):
+            rng = np.random.default_rng((task.seed, 41, task.number, index, view))
+            images.append(archived(exact.flow, rng))
+            classes.append(exact.klass)
+    data = io.BytesIO()
+    np.savez(data, image=np.array(images), klass=np.array(classes))
+    files.write_bytes(task.path, data.getvalue())
+    return len(images)
 
 
-def _exact(actor: Any, number: int, rng: Generator) -> Exact:
+def exact_flows(seed: int, number: int, each: int) -> Iterator[Exact]:
+    """Yield the flow of `each` pairs of one identity; the same arguments give the same maps."""
+    actor: Any = SimpleNamespace(subject=make_subject(identity_seed(seed, number)))
+    for index in range(each):
+        yield _exact(actor, np.random.default_rng((seed, 31, number, index)))
+
+
+def _exact(actor: Any, rng: Generator) -> Exact:
     klass = "none" if rng.random() < _NONE else str(rng.choice(CLASSES))
     curves, first, second, event, _ = act(actor, klass, PairOptions(mm=(0.3, 2.5)), rng)
-    if event and rng.random() < 0.5:
+    if event:
+        left = float(np.exp(rng.uniform(*np.log(_STILLER))))
+        curves.pose[second] += (left - 1) * (curves.pose[second] - curves.pose[first])
         # Real faces seldom move what a class asks for and nothing else.
-        unit = int(rng.choice(_COMPANIONS))
-        share = float(rng.uniform(0.1, 0.35))
-        action = Action(unit, str(rng.choice(["", "L", "R"], p=[0.6, 0.2, 0.2])))
-        weights = weights_of(action, actor.subject, rng)
-        curves.units[second] += weights * event.peak_mm * share
+        for _ in range(int(rng.choice(len(_COMPANY), p=_COMPANY))):
+            action = Action(int(rng.choice(_COMPANIONS)), str(rng.choice(_SIDES)))
+            share = event.peak_mm * float(rng.uniform(0.1, 0.35))
+            curves.units[second] += weights_of(action, actor.subject, rng) * share
     turn = np.clip(rng.normal(0, 1, 3) * (0.085, 0.06, 0.035), -0.22, 0.22)
     rest = np.array([*turn, 0, 0, 0], np.float32)
     camera = Camera(1.4, (160.0, 180.0), float(rng.uniform(450, 1600)))
@@ -81,7 +121,7 @@ def _exact(actor: Any, number: int, rng: Generator) -> Exact:
     cells = [_cells(project(p, camera) @ to_face[:, :2].T + to_face[:, 2]) for p in points]
     seen = rasterise(cells[0], points[0][:, 2], faces, GRID)
     flow, _ = flow_between(seen, faces, (cells[0], cells[1]), GRID)
-    return Exact((flow * _CELL_PX).astype(np.float16), klass, number)
+    return Exact((flow * _CELL_PX).astype(np.float16), klass)
 
 
 def _cells(points: NDArray[Any]) -> NDArray[np.float32]:
@@ -91,12 +131,14 @@ def _cells(points: NDArray[Any]) -> NDArray[np.float32]:
 def archived(flow: NDArray[Any], rng: Generator) -> NDArray[np.uint8]:
     """Return a flow (98, 72, 2) as the image (28, 28, 3) that an archive would hold of it.
 
-    Smoothed and disturbed as estimated flow is, seen in a window of uncertain place, and
-    u and v each scaled to its own range; the strain in the third channel is left at 0.
+    Smoothed, weakened where skin has no texture and disturbed as estimated flow is, seen in a
+    window of uncertain place, and u and v each scaled to its own range; the strain in the
+    third channel is left at 0.
     """
     values: NDArray[Any] = np.asarray(flow, np.float32)
     values = cv2.GaussianBlur(values, (0, 0), float(rng.uniform(0.5, 1.5)))
-    values = values + _disturbance(rng, float(rng.uniform(0.03, 0.25)))
+    values = values * np.exp(-rng.uniform(0, 0.6) * np.abs(_smooth(rng, 8, 1)))
+    values = values + rng.uniform(0.03, 0.25) * _disturbance(rng)
     width, height = (extent * float(np.exp(rng.normal(0, 0.05))) / _CELL_PX for extent in _EXTENT)
     middle = [m + rng.normal(0, s) for m, s in zip(_MIDDLE, (6, 8), strict=True)]
     left, top = (m / _CELL_PX + c for m, c in zip(middle, _CORNER, strict=True))
@@ -112,12 +154,15 @@ def archived(flow: NDArray[Any], rng: Generator) -> NDArray[np.uint8]:
     return image
 
 
-def _disturbance(rng: Generator, size_px: float) -> NDArray[np.float32]:
-    """Return smooth random flow (98, 72, 2) of three scales."""
+def _disturbance(rng: Generator) -> NDArray[np.float32]:
+    """Return smooth random flow (98, 72, 2) of three scales, about 1 in size."""
+    total = sum(_smooth(rng, cells, 2) for cells in (4, 8, 16))
+    return np.asarray(total / np.sqrt(3), np.float32)
+
+
+def _smooth(rng: Generator, cells: int, channels: int) -> NDArray[np.float32]:
+    """Return a random field (98, 72, C) that changes over so many `cells`, about 1 in size."""
     height, width = GRID
-    total = np.zeros((height, width, 2), np.float32)
-    for cells in (4, 8, 16):
-        coarse = rng.standard_normal((height // cells + 2, width // cells + 2, 2))
-        fine = cv2.resize(coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-        total += fine
-    return np.asarray(total / np.sqrt(3) * size_px, np.float32)
+    coarse = rng.standard_normal((height // cells + 2, width // cells + 2, channels))
+    fine = cv2.resize(coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(fine, np.float32).reshape(height, width, channels)

@@ -37,7 +37,7 @@ def _runs(ctx: Any) -> Sequence[str]:
 
 def _checkpoints(ctx: Any) -> Sequence[str]:
     found = sorted(runs_folder(ctx).glob(f"*/{checkpoints.FINAL}"))
-    return [checkpoints.BUNDLED, *map(str, found)]
+    return [*checkpoints.SHIPPED, *map(str, found)]
 
 
 def _magnifications(_ctx: Any) -> Sequence[str]:

@@ -37,7 +37,10 @@ def evaluate(
     by: Annotated[str | None, typer.Option(help="Also score by: corpus, subject.")] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Ask this checkpoint about caches instead; 'bundled' is mecli's own."),
+        typer.Option(
+            help="Ask this checkpoint about caches instead; 'bundled' is mecli's own for faces or "
+            "for flow images, bundled-faces or bundled-maps."
+        ),
     ] = None,
     spotting: Annotated[
         str | None,

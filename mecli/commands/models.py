@@ -18,8 +18,8 @@ def models(
         list[str] | None,
         typer.Argument(
             metavar="[show] [NAME]",
-            help="Show this model in full, or the checkpoint of this file; 'bundled' is the "
-            "one that mecli brings along.",
+            help="Show this model in full, or the checkpoint of this file; mecli brings along "
+            "'bundled-faces' ('bundled' for short) and 'bundled-maps'.",
             show_default=False,
         ),
     ] = None,

@@ -36,7 +36,8 @@ def predict(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="The model to ask, or 'bundled'. [default: the newest run's, else bundled]",
+            help="The model to ask, or 'bundled' (bundled-faces, or bundled-maps for flow images). "
+            "[default: the newest run's, else bundled]",
             show_default=False,
         ),
     ] = None,
@@ -108,7 +109,7 @@ def predict(
     if checkpoint is None and checkpoints.newest(folder) is None:
         terminal.note(
             f"no run in {folder}/: the bundled checkpoint is asked, which has seen synthetic "
-            "faces only (mecli models show bundled)"
+            "faces only (mecli models show bundled-faces, or bundled-maps for flow images)"
         )
     answers: list[Answer] = []
     check_csv(csv, json=json, force=force)

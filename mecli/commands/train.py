@@ -73,8 +73,9 @@ def train(
     pretrained: Annotated[
         str,
         typer.Option(
-            help="Begin every fold with this checkpoint, trained on other people; 'bundled'; or "
-            "'none'. auto: bundled, where it fits the model and what the clips show."
+            help="Begin every fold with this checkpoint, trained on other people; 'bundled' "
+            "(bundled-faces or bundled-maps, by what the clips hold); or 'none'. auto: bundled, "
+            "where it fits the model and what the clips show."
         ),
     ] = "auto",
     freeze: Annotated[

@@ -84,6 +84,8 @@ class Answer:
     attribution: str = ""
     quality: Mapping[str, float] = field(default_factory=dict)
     landmarker: str = ""
+    checkpoint: str = ""
+    """Which one said so: the name of a shipped one, or its file."""
     issues: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -115,6 +117,7 @@ class Answer:
             "rois": dict(self.rois),
             "attribution": self.attribution,
             "landmarker": self.landmarker,
+            "checkpoint": self.checkpoint,
             "quality": dict(self.quality),
             "issues": list(self.issues),
         }

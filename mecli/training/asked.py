@@ -20,11 +20,14 @@ def ask(caches: Sequence[Path], name: str, scheme: str | None = None) -> Source:
     """Return what checkpoint `name` says of every clip of `caches` that `scheme` labels.
 
     Classes of the checkpoint that the scheme does not have cannot be answered: the others
-    share their probability. Raises `InputError` if the checkpoint lacks a class of the
-    scheme, or learned from one of the people.
+    share their probability. ``bundled`` is the one for what the clips hold. Raises
+    `InputError` if the checkpoint lacks a class of the scheme, or learned from one of the
+    people.
     """
+    labels = scheme or load_checkpoint(find(name)).scheme
+    data = dataset.read(caches, labels)
+    name = start.named(name, data)
     checkpoint = load_checkpoint(find(name))
-    data = dataset.read(caches, scheme or checkpoint.scheme)
     start.check_persons(name, checkpoint, data.persons.values())
     classes = data.table.classes
     absent = [c for c in classes if c not in checkpoint.classes]

@@ -110,6 +110,11 @@ def features(dataset: Dataset, model: Any, options: Any) -> Iterator[NDArray[np.
         yield values
 
 
+def kinds(dataset: Dataset) -> set[bool]:
+    """Return whether clips came as flow images (True), as faces (False), or both."""
+    return {record.holds_flow for record in dataset.clips}
+
+
 def moments(dataset: Dataset) -> int:
     """Return how many moments of motion the clips show at most: their steps after the onset."""
     return max(1, *(len(record.steps) - 1 for record in records(dataset, ("steps",))))

@@ -112,6 +112,9 @@ class Plan:
             return []
         caches = self.checkpoint.description.get("caches") or [{}]
         theirs, ours = caches[0].get("options", {}), self.data.fingerprints[0]["options"]
+        if dataset.kinds(self.data) == {True}:
+            # All else is about frames.
+            theirs, ours = ({"images": given.get("images")} for given in (theirs, ours))
         return [
             f"{self.options.pretrained} was trained on clips extracted with {name} "
             f"{theirs.get(name)}, these have {ours.get(name)}"
@@ -198,11 +201,14 @@ def make(options: TrainOptions) -> Plan:
     _check_selection(options, model_options)
     precision.check(options.precision, engines.device(options.engine))
     data = dataset.read(options.caches, options.labels)
+    if options.pretrained == BUNDLED:
+        options = replace(options, pretrained=start.named(BUNDLED, data))
+        model_options, checkpoint = settled(options)
     if checkpoint is None:
         model_options = _showing(options, model_options, data)
     if options.pretrained == AUTO:
         fits = _shipped_fits(options, model_options, data)
-        options = replace(options, pretrained=BUNDLED if fits else NONE)
+        options = replace(options, pretrained=start.named(BUNDLED, data) if fits else NONE)
         if fits:
             model_options, checkpoint = settled(options)
     divided = folds(options, data)
@@ -252,10 +258,11 @@ def _showing(options: TrainOptions, model_options: Any, data: Dataset) -> Any:
 def _shipped_fits(options: TrainOptions, model_options: Any, data: Dataset) -> bool:
     model = registry.load("model", options.model)
     stages = model.stages(model_options)
-    if any(stage.solved for stage in stages):
+    if any(stage.solved for stage in stages) or len(dataset.kinds(data)) > 1:
         return False
     shape = next(dataset.features(data, model, model_options)).shape
-    return start.shipped(options.model, stages, shape, data.table.classes)
+    name = start.named(BUNDLED, data)
+    return start.fits(name, options.model, stages, shape, data.table.classes)
 
 
 def _check_selection(options: TrainOptions, model_options: Any) -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mecli.checkpoints import BUNDLED, find
+from mecli.checkpoints import BUNDLED, FACES, MAPS, find, meant
 from mecli.errors import InputError, UsageError
+from mecli.training import dataset
 from mecli.training.checkpoint import load_checkpoint, networks_for, tensors_of
 from mecli.training.fit import begin, exported
 from mecli.training.units import as_input
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from mecli.models.contract import Network, Stage
     from mecli.training.checkpoint import Checkpoint
+    from mecli.training.dataset import Dataset
 
 
 def read(name: str, model: str) -> Checkpoint:
@@ -40,14 +42,30 @@ def read(name: str, model: str) -> Checkpoint:
     return checkpoint
 
 
-def shipped(
-    model: str, stages: Sequence[Stage], shape: Sequence[int], classes: Sequence[str]
+def named(name: str, data: Dataset) -> str:
+    """Return checkpoint `name`; for ``bundled`` the one for what the clips of `data` hold.
+
+    Raises `InputError` if they hold both flow images and faces.
+    """
+    if name != BUNDLED:
+        return name
+    kinds = dataset.kinds(data)
+    if len(kinds) > 1:
+        raise InputError(
+            f"{BUNDLED}: some clips are flow images and some are faces, which takes two "
+            f"checkpoints; give them apart, or name {FACES} or {MAPS}"
+        )
+    return meant(name, maps=kinds == {True})
+
+
+def fits(
+    name: str, model: str, stages: Sequence[Stage], shape: Sequence[int], classes: Sequence[str]
 ) -> bool:
-    """Whether the checkpoint that ships is of `model` and knows clips of `shape`.
+    """Whether checkpoint `name` is of `model` and knows clips of `shape`.
 
     It does not if options make its `stages` other networks.
     """
-    checkpoint = load_checkpoint(find(BUNDLED))
+    checkpoint = load_checkpoint(find(name))
     if (checkpoint.model, checkpoint.shape) != (model, tuple(shape)):
         return False
     try:
