@@ -48,28 +48,34 @@ def gather(
     `caches` hold the clips; without any, those that the run says it was trained on.
     """
     missing: list[str] = []
-    curves = _curves(run, missing)
+    curves, chosen = _learned(run, missing)
     with ExitStack() as stack:
         places = _open(run, caches, stack, missing)
         regions = _regions(run, places, progress, missing)
         hardest = _hardest(run, places, missing)
-    return Evidence(curves, regions, hardest, tuple(missing))
+    return Evidence(curves, regions, hardest, tuple(missing), chosen)
 
 
-def _curves(run: RunEvaluation, missing: list[str]) -> tuple[Curve, ...]:
+def _learned(
+    run: RunEvaluation, missing: list[str]
+) -> tuple[tuple[Curve, ...], dict[str, tuple[int, ...]]]:
+    """Return how the loss of each stage fell, and after how many epochs each fold stopped it."""
     if run.folder is None:
         missing.append("learning curves: this is no run folder")
-        return ()
+        return (), {}
     histories: dict[str, list[Sequence[float]]] = defaultdict(list)
+    chosen: dict[str, tuple[int, ...]] = defaultdict(tuple)
     for seed in run.seeds:
         for number in range(len(run.header.get("folds", ()))):
             result = folder.read_fold(run.folder, seed, number)
             for stage, losses in (result.history if result else {}).items():
                 histories[stage].append(losses)
+            for stage, epochs in (result.epochs if result else {}).items():
+                chosen[stage] += (epochs,)
     learned = {stage: rows for stage, rows in histories.items() if max(map(len, rows)) > 1}
     if not learned:
         missing.append(f"learning curves: {run.model} is not trained in epochs")
-    return tuple(Curve(stage, _padded(rows)) for stage, rows in learned.items())
+    return tuple(Curve(stage, _padded(rows)) for stage, rows in learned.items()), dict(chosen)
 
 
 def _padded(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:

@@ -191,11 +191,11 @@ out.push(head.getAttribute('aria-sort')+':'+names())}
 document.title=out.join(' then ')})</script></body>"""
 
 
-def browsed(page: Path, profile: Path) -> str:
+def browsed(page: Path, profile: Path, *more: str) -> str:
     """Return the page as Chromium has it after loading; nothing may be said on its console."""
     done = subprocess.run(
         [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-         f"--user-data-dir={profile}", "--dump-dom", page.as_uri()],
+         f"--user-data-dir={profile}", *more, "--dump-dom", page.as_uri()],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert "CONSOLE" not in done.stderr

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mecli.report.evaluation import Comparison, Evaluation
     from mecli.report.evidence import Evidence
 
+_NAMED = 3
 _PROMISE = (
     "A micro-expression is a movement, not a lie or a thought. This file holds all of it: "
     "nothing is fetched from anywhere."
@@ -31,7 +32,8 @@ _PROMISE = (
 def page(result: Evaluation, evidence: Sequence[Evidence]) -> Iterator[str]:
     """Yield the page on `result`, with the evidence on each of its runs."""
     names = words.names(result.runs)
-    title = f"Evaluation: {' · '.join(names)}"
+    few = " · ".join(names) if len(names) <= _NAMED else f"{len(names)} runs"
+    title = f"Evaluation: {few}"
     plots = {
         name: inline(figure, name, _heard(name, result))
         for name, figure in plotted(result, evidence, PAGE)

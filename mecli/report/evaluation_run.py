@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +89,8 @@ def asked_table(found: Asked) -> str:
     header = ["part", "clips", "subjects", *found.rows[0].scores]
     said = [*found.remarks, *([f"source: {found.source}"] if found.source else [])]
     remarks = "".join(f'<p class="faint">{text(line)}</p>' for line in said)
-    return f"<h3>{text(found.title)}</h3>{table(found.title, header, rows)}{remarks}"
+    caption = f"What {found.title} asks for"
+    return f"<h3>{text(found.title)}</h3>{table(caption, header, rows)}{remarks}"
 
 
 def _cards(run: RunEvaluation) -> str:
@@ -182,10 +184,23 @@ def _learning(evidence: Evidence, shown: str) -> str:
     if not evidence.curves:
         return ""
     folds = evidence.curves[0].losses.shape[0]
+    chosen = "".join(
+        f"<li>{text(_chosen(stage, epochs))}</li>" for stage, epochs in evidence.chosen.items()
+    )
     return (
         "<h3>How it learned</h3><p>Loss on the TRAINING clips by epoch: mean over "
         f"{count(folds, 'training')}, and the band from the 10th to the 90th percentile. Held-out "
         f"clips have no curve here, because nothing may be chosen by it.</p>{shown}"
+        + (f'<ul class="how">{chosen}</ul>' if chosen else "")
+    )
+
+
+def _chosen(stage: str, epochs: Sequence[int]) -> str:
+    """Return after how many epochs the folds stopped a stage."""
+    each = f"{min(epochs)} to {max(epochs)}, median {median(epochs):g}"
+    return (
+        f"Stage {stage}: epochs chosen on training subjects that were set aside, by each training "
+        f"for itself: {each}."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,3 +54,5 @@ class Evidence:
     regions: Regions | None = None
     hardest: tuple[Hard, ...] = ()
     missing: tuple[str, ...] = ()
+    chosen: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Stage → epochs after which each training stopped, where each chose for itself."""

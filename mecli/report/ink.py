@@ -38,7 +38,7 @@ class Ink:
 PRINT = Ink(
     text="#1c222b", faint="#5b6470", line="#d5dae1", paper="#ffffff",
     positive="#0072b2", negative="#d55e00",
-    series=("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"),
+    series=("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#4d4d4d"),
 )  # fmt: skip
 # Colours that nothing else has: in a page they become variables, which follow its theme.
 _NAMED = {

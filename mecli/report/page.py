@@ -87,13 +87,13 @@ def page(
 ) -> Iterator[str]:
     """Yield the page: an overview of the answers, `named` by anchor, then `fragments`."""
     yield (
-        f"{opening(title)}<h1>{text(title)}</h1>\n"
+        f"{opening(title)}<main>\n<h1>{text(title)}</h1>\n"
         '<p class="faint">A micro-expression is a movement, not a lie or a thought. Frames count '
         "from 0; * was found by mecli.</p>\n"
     )
     yield _overview(named)
     yield from fragments
-    yield CLOSING
+    yield f"</main>\n{CLOSING}"
 
 
 def anchor(place: int, number: int) -> str:
@@ -106,7 +106,7 @@ def _overview(named: Sequence[tuple[str, Answer]]) -> str:
     for name, answer in named:
         if answer.error:
             rows.append(
-                f'<tr><td>{text(answer.clip)}</td><td class="error" colspan="4">'
+                f'<tr><th scope="row">{text(answer.clip)}</th><td class="error" colspan="4">'
                 f"{text(answer.error)}</td></tr>"
             )
             continue
@@ -117,16 +117,18 @@ def _overview(named: Sequence[tuple[str, Answer]]) -> str:
         face = f", face {answer.face}" if answer.face > 1 else ""
         best = f"{answer.scores[answer.prediction]:.2f}" if answer.scores else "–"
         rows.append(
-            f'<tr><td><a href="#{name}">{text(answer.clip)}{face}</a></td>'
+            f'<tr><th scope="row"><a href="#{name}">{text(answer.clip)}{face}</a></th>'
             f"<td>{text(verdict(answer))}</td>"
             f"<td>{best}</td><td>{frames}</td><td>{why}</td></tr>"
         )
     head = "".join(
-        f"<th>{name}</th>"
+        f'<th scope="col">{name}</th>'
         for name in ("clip", "prediction", "score", "onset – apex – offset", "unsure")
     )
+    caption = "What is said of each clip"
     return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>'
+        f'<div class="wide" tabindex="0" role="group" aria-label="{caption}"><table><caption>'
+        f"{caption}</caption><thead><tr>{head}</tr></thead>\n<tbody>"
         + "\n".join(rows)
         + "</tbody></table></div>\n"
     )
@@ -214,5 +216,11 @@ def _facts(answer: Answer) -> str:
         ("landmarks", answer.landmarker or "none"),
         *((name.replace("_", " "), f"{value:.3g}") for name, value in answer.quality.items()),
     ]
-    rows = "".join(f"<tr><th>{text(n)}</th><td>{text(str(v))}</td></tr>" for n, v in facts)
-    return f"<details><summary>Source and quality</summary><table>{rows}</table></details>"
+    rows = "".join(
+        f'<tr><th scope="row">{text(n)}</th><td>{text(str(v))}</td></tr>' for n, v in facts
+    )
+    caption = f"Source and quality of {text(answer.clip)}"
+    return (
+        "<details><summary>Source and quality</summary>"
+        f"<table><caption>{caption}</caption>{rows}</table></details>"
+    )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _BOTH = ("uf1", "uar")
 _ALL = "all clips"
 _LONG = 9
+_LONGEST_CLASS = 15
 _ACROSS = 3
 _BAND = (10, 90)
 _ROW_IN = 0.2
@@ -46,12 +47,15 @@ def confusion(run: RunEvaluation, ink: Ink) -> Figure:
             right = row == column
             axes.add_patch(_box(column, row, ink.positive if right else ink.negative, share))
             axes.text(column, row - 0.02, str(clips), ha="center", va="bottom")
-            axes.text(column, row + 0.08, f"{share:.0%}", ha="center", va="top", size=6)
+            axes.text(column, row + 0.08, f"{share:.0%}", ha="center", va="top", size=5.5)
     axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), xlabel="answer", ylabel="label")
-    slanted = max(map(len, run.classes)) > _LONG or size > 5
-    turn: dict[str, Any] = {"rotation": 35, "ha": "right"} if slanted else {}
-    axes.set_xticks(range(size), run.classes, **turn)
-    axes.set_yticks(range(size), run.classes)
+    names = [_short(name, _LONGEST_CLASS) for name in run.classes]
+    slanted = max(map(len, names)) > _LONG or size > 5
+    turn: dict[str, Any] = (
+        {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    )
+    axes.set_xticks(range(size), names, **turn)
+    axes.set_yticks(range(size), names)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return figure
@@ -82,7 +86,7 @@ def corpora(runs: Sequence[RunEvaluation], names: Sequence[str], ink: Ink) -> Fi
                 _bar(axes, y, thick, group, score, colour, ink)
         axes.barh([np.nan], [0], color=colour, label=label)
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="score, 95 % interval over subjects")
-    axes.set_yticks(range(len(rows)), rows)
+    axes.set_yticks(range(len(rows)), [_short(name, _LONGEST_CLASS) for name in rows])
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     figure.legend(loc="outside upper left", ncols=1 if len(runs) > 1 else 2, handlelength=1)
@@ -116,7 +120,7 @@ def regions(found: Regions, ink: Ink) -> Figure:
     most = max((v for parts in found.parts.values() for v in parts.values()), default=0.0)
     for axes, (name, parts) in zip(every, found.parts.items(), strict=True):
         _face(axes, parts, most or 1.0, ink)
-        axes.set_title(f"{name}\n{found.clips[name]} answers", pad=2)
+        axes.set_title(f"{_short(name, _LONGEST_CLASS)}\n{found.clips[name]} answers", pad=2)
     return figure
 
 
@@ -136,7 +140,7 @@ def comparison(pairs: Sequence[Comparison], names: Sequence[str], ink: Ink) -> F
     axes.axvline(0, color=ink.text, linewidth=0.8)
     axes.set_ylim(len(pairs) - 0.5, -0.5)
     axes.set_yticks(range(len(pairs)), [_short(names[pair.place - 1]) for pair in pairs])
-    axes.set_xlabel(f"difference from {_short(names[0])}, 95 % interval")
+    axes.set_xlabel(f"difference, 95 % interval\nfrom {_short(names[0], 34)}")
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.08)
     axes.grid(axis="x")

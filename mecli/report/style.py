@@ -12,18 +12,23 @@ STYLE = """
   --other:#6b7686}}
 *{box-sizing:border-box}
 body{font:15px/1.5 system-ui,sans-serif;background:var(--paper);color:var(--ink);
-max-width:1040px;margin:2rem auto;padding:0 1.2rem}
+max-width:1040px;margin:2rem auto;padding:0 1.2rem;overflow-wrap:anywhere}
 h1{font-size:1.5rem;margin:0 0 .2rem}
-h2{font-size:1.15rem;margin:0;overflow-wrap:anywhere}
+h2{font-size:1.15rem;margin:0}
 h3{font-size:.85rem;margin:0 0 .4rem;color:var(--faint);font-weight:600}
 a{color:var(--accent)}
 p{margin:.3rem 0}
 .faint{color:var(--faint)}
 .wide{overflow-x:auto}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+a:focus-visible,summary:focus-visible,.wide:focus-visible{
+outline:2px solid var(--accent);outline-offset:2px;border-radius:3px}
+caption{text-align:left;color:var(--faint);font-size:.86rem;padding:.1rem 0 .4rem}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums;overflow-wrap:break-word}
 th,td{text-align:left;padding:.3rem .9rem .3rem 0;border-bottom:1px solid var(--line);
   vertical-align:top}
 th{color:var(--faint);font-weight:600}
+tbody th{color:var(--ink);font-weight:500}
+details th{color:var(--faint)}
 article{border:1px solid var(--line);border-radius:10px;padding:1.2rem;margin:1.4rem 0}
 .verdict{font-size:1.3rem;font-weight:650}
 .tag{font-size:.85rem;border-radius:99px;padding:.1rem .6rem;
@@ -48,7 +53,7 @@ svg .bar{fill:var(--other)}
 svg .strong{fill:var(--accent)}
 svg .axis,svg .grid{stroke:var(--line)}
 svg .line{fill:none;stroke:var(--accent);stroke-width:2}
-svg .span{fill:var(--accent-soft)}
+svg .span{fill:var(--accent-soft);stroke:var(--accent);stroke-width:1}
 svg .apex{stroke:var(--warn);stroke-dasharray:4 3}
 svg .mark{fill:var(--warn)}
 svg .face{fill:none;stroke:var(--ink);stroke-width:1.6;stroke-linejoin:round}
@@ -61,7 +66,7 @@ summary{cursor:pointer;color:var(--faint)}
 .error{color:var(--warn)}
 @media print{:root{--paper:#fff;--ink:#000;--faint:#444;--line:#bbb;--accent:#0b4f94;
   --accent-soft:#0b4f9426;
---warn:#7a3b00;--warn-soft:#fff;--other:#999}
+--warn:#7a3b00;--warn-soft:#fff;--other:#888}
 body{margin:0;max-width:none;font-size:11pt}
 article{break-inside:avoid}
 .doubts{border:1px solid var(--line)}
@@ -70,17 +75,17 @@ article{break-inside:avoid}
 """
 
 EVALUATION_STYLE = """
-:root{--for:#0072b2;--against:#d55e00;--c1:#0072b2;--c2:#e69f00;--c3:#009e73;--c4:#cc79a7;
---c5:#56b4e9}
-@media(prefers-color-scheme:dark){:root{--for:#4aa8e0;--against:#f08a4b;--c1:#4aa8e0;--c2:#f0b429;
---c3:#35c79a;--c4:#e29cc4;--c5:#8fd0f5}}
+:root{--for:#0072b2;--against:#d55e00;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#cc79a7;
+--c5:#4d4d4d}
+@media(prefers-color-scheme:dark){:root{--for:#4aa8e0;--against:#f08a4b;--c1:#4aa8e0;--c2:#f08a4b;
+--c3:#35c79a;--c4:#e29cc4;--c5:#b8c0cc}}
 body{max-width:1080px}
 header{margin-bottom:1.4rem}
 nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;padding:0;margin:.6rem 0}
 .run{border-top:2px solid var(--line);margin-top:2.6rem;padding-top:1.4rem}
 h2{font-size:1.35rem;margin:0 0 .3rem}
 h3{font-size:1.02rem;color:var(--ink);margin:2rem 0 .5rem}
-h4{font-size:.95rem;margin:0 0 .3rem;overflow-wrap:anywhere}
+h4{font-size:.95rem;margin:0 0 .3rem}
 .cards{display:flex;flex-wrap:wrap;gap:.9rem;margin:1rem 0;padding:0;list-style:none}
 .cards li{background:var(--panel);border:1px solid var(--line);border-radius:12px;
 padding:.8rem 1.2rem;min-width:11.5rem}
@@ -93,18 +98,19 @@ font-variant-numeric:tabular-nums}
 border-radius:10px;padding:.7rem 1rem;font-weight:650}
 .side{display:flex;flex-wrap:wrap;gap:1rem 2.6rem;align-items:flex-start}
 .side>*{min-width:0}
-caption{text-align:left;color:var(--faint);font-size:.86rem;padding:.1rem 0 .4rem}
-thead th{vertical-align:bottom;white-space:nowrap}
-tbody th{color:var(--ink);font-weight:500}
+.side .wide+.wide{margin-top:1.2rem}
+thead th{vertical-align:bottom}
+tbody th{min-width:7.5rem}
 td.n,th.n{text-align:right;padding:.3rem 0 .3rem 1.1rem}
+td.n{white-space:nowrap}
 tbody tr:hover{background:var(--panel)}
 .tall{max-height:27rem;overflow:auto}
 .tall thead th{position:sticky;top:0;background:var(--paper)}
 th button{all:unset;cursor:pointer;font-weight:600}
-th button::after{content:"\\2195";opacity:.55;margin-left:.25em}
+th button::after{content:"\\2195";opacity:.75;margin-left:.25em}
 th[aria-sort=ascending] button::after{content:"\\2191";opacity:1}
 th[aria-sort=descending] button::after{content:"\\2193";opacity:1}
-th button:focus-visible,a:focus-visible,summary:focus-visible,.wide:focus-visible{
+th button:focus-visible{
 outline:2px solid var(--accent);outline-offset:2px;border-radius:3px}
 svg.plot{width:440px;height:auto}
 .broad svg.plot{width:640px}
@@ -117,10 +123,14 @@ break-inside:avoid}
 .heard{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 footer{border-top:1px solid var(--line);margin-top:3rem;padding:.8rem 0 2rem;color:var(--faint);
 font-size:.86rem}
-@media print{:root{--for:#0072b2;--against:#d55e00;--c1:#0072b2;--c2:#e69f00;--c3:#009e73;
---c4:#cc79a7;--c5:#56b4e9}
+@media print{:root{--for:#0072b2;--against:#d55e00;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;
+--c4:#cc79a7;--c5:#4d4d4d}
 nav,th button::after{display:none}
 .tall{max-height:none;overflow:visible}
+table{font-size:8.5pt}
+tbody th{overflow-wrap:anywhere}
+td.n,th.n{padding-left:.6rem}
+tbody th{min-width:5rem}
 thead{display:table-header-group}
 tr,svg,.cards li{break-inside:avoid}
 h2,h3,h4{break-after:avoid}

@@ -33,8 +33,11 @@ def names(runs: Sequence[RunEvaluation]) -> list[str]:
     """Return a short name for each run: its model, its file, or what tells it apart."""
     short = [run.model or PurePath(run.source).name or run.source for run in runs]
     if len(set(short)) < len(short):
-        own = [PurePath(run.folder or run.source).name for run in runs]
-        own = own if len(set(own)) == len(own) else [run.source for run in runs]
+        each = (
+            [run.scheme or "" for run in runs],
+            [PurePath(run.folder or run.source).name for run in runs],
+        )
+        own = next((o for o in each if len(set(o)) == len(o)), [run.source for run in runs])
         short = [
             name if short.count(name) == 1 else f"{name} ({more})"
             for name, more in zip(short, own, strict=True)
