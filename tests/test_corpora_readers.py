@@ -360,6 +360,27 @@ def test_flow_archive_with_a_file_column_and_images_in_their_own_folder(tmp_path
     assert reading.notes == ("row 4 was not read: it is samm/006/006_1_2 once more",)
 
 
+def test_flow_archive_knows_people_whose_zeros_a_data_frame_has_dropped(tmp_path: Path) -> None:
+    rows = ["dataset,sub,filename_o,label", "samm,6,006_1_2,0", "smic,s3,s3_ne_11,0"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    miniatures.touch(tmp_path, ["006_006_1_2 .png", "006_006_1_2_1 .png", "s03_s03_ne_11 .png"])
+    reading = inspect(tmp_path)
+    frames = {c.clip_id: [p.name for p in c.frames] for c in reading.clips if c.holds_flow}
+    assert frames == {
+        "samm/006/006_1_2": ["006_006_1_2 .png", "006_006_1_2_1 .png"],
+        "smic/s03/s3_ne_11": ["s03_s03_ne_11 .png"],
+    }
+    assert not reading.notes
+
+
+def test_flow_archive_takes_no_other_image_for_one_that_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("corpus,subject,clip,label\nsamm,006,006_1_2,0\n")
+    miniatures.touch(tmp_path, ["006_006_1_2_1 .png"])
+    (clip,) = inspect(tmp_path).clips
+    assert not clip.frames
+    assert "no image '006_006_1_2 .png'" in clip.issues[0]
+
+
 def test_flow_archive_needs_its_table(tmp_path: Path) -> None:
     touch(tmp_path, ["a .png"])
     (tmp_path / "other.csv").write_text("x,y\n1,2\n")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mecli.clips import Clip, check_part
 from mecli.corpora.frames import Disk, natural_key
+from mecli.corpora.indexed import pad
 from mecli.corpora.reading import Reading
 from mecli.corpora.sheets import Table, find_table, plain, positional_table, read_sheets
 from mecli.errors import InputError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Set
 
 _FIELDS = ("corpus", "subject", "clip", "label")
+# How the composite's corpora call their people; data frames write '006' as 6.
+_PEOPLE = {"casme2": ("sub", 2), "samm": ("", 3), "smic": ("s", 2)}
 _CLASSES = {
     **{str(index): name for index, name in enumerate(MEGC2019_CLASSES)},
     **{name: name for name in MEGC2019_CLASSES},
@@ -40,7 +43,8 @@ class FlowArchive:
     columns: ClassVar[Mapping[str, tuple[str, ...]]] = {
         **{field: (field,) for field in _FIELDS},
         "corpus": ("corpus", "dataset"),
-        "clip": ("clip", "filename", "name"),
+        "subject": ("subject", "sub"),
+        "clip": ("clip", "filename", "filename_o", "name"),
         "file": ("file",),
     }
 
@@ -75,13 +79,17 @@ class FlowArchive:
         if table is None:
             raise InputError(f"{sheet or root}: no label table found, expected {self.sheet_name}")
         images = _images(disk, table.sheet.path.parent)
-        further = _further(images, {_main(row.cells) for row in table.rows})
+        rows = [(row.number, _mended(row.cells)) for row in table.rows]
+        mains = _mains(images, [cells for _, cells in rows])
+        further = _further(images, set(mains))
         clips: dict[str, Clip] = {}
         notes = []
-        for row in table.rows:
-            clip = _clip(row.cells, images, further, table.sheet.path.parent)
+        for (number, cells), main in zip(rows, mains, strict=True):
+            names = (main, *further.get(main, ())) if main in images else ()
+            issues = [] if names else [f"no image '{main} .png' in {table.sheet.path.parent}"]
+            clip = _clip(cells, tuple(images[name] for name in names), issues)
             if clips.setdefault(clip.clip_id, clip) is not clip:
-                notes.append(f"row {row.number} was not read: it is {clip.clip_id} once more")
+                notes.append(f"row {number} was not read: it is {clip.clip_id} once more")
         used = {path for clip in clips.values() for path in _files(clip)}
         spare = sorted((p.name for p in images.values() if p not in used), key=natural_key)
         notes += [f"{name} is on disk but in no row" for name in spare]
@@ -116,10 +124,32 @@ def _images(disk: Disk, folder: Path) -> dict[str, Path]:
     return {Path(n).stem.strip().casefold(): folder / n for n in disk.listing(folder).images}
 
 
-def _main(cells: Mapping[str, str]) -> str:
-    """Return the name of a clip's first image, without blanks and suffix."""
-    named = Path(cells.get("file", "")).stem.strip()
-    return (named or f"{cells['subject']}_{cells['clip']}").casefold()
+def _mended(cells: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the cells of a row with the subject as its corpus writes it."""
+    if cells["corpus"] not in _PEOPLE:
+        return cells
+    return {**cells, "subject": pad(cells["subject"], *_PEOPLE[cells["corpus"]])}
+
+
+def _mains(images: Iterable[str], rows: Iterable[Mapping[str, str]]) -> list[str]:
+    """Return the name of each row's first image, without blanks and suffix.
+
+    Where no image has that name, one does that differs in leading zeros alone.
+    """
+    alike: dict[str, list[str]] = {}
+    for name in images:
+        alike.setdefault(_without_zeros(name), []).append(name)
+    mains = []
+    for cells in rows:
+        named = Path(cells.get("file", "")).stem.strip()
+        main = (named or f"{cells['subject']}_{cells['clip']}").casefold()
+        near = alike.get(_without_zeros(main), ())
+        mains.append(near[0] if len(near) == 1 and main not in near else main)
+    return mains
+
+
+def _without_zeros(name: str) -> str:
+    return re.sub(r"(?<!\d)0+(?=\d)", "", name)
 
 
 def _further(images: Iterable[str], mains: Set[str]) -> dict[str, list[str]]:
@@ -132,15 +162,7 @@ def _further(images: Iterable[str], mains: Set[str]) -> dict[str, list[str]]:
     return further
 
 
-def _clip(
-    cells: Mapping[str, str],
-    images: Mapping[str, Path],
-    further: Mapping[str, list[str]],
-    folder: Path,
-) -> Clip:
-    main = _main(cells)
-    names = [name for name in (main, *further.get(main, ())) if name in images]
-    issues = [] if main in images else [f"no image '{main} .png' in {folder}"]
+def _clip(cells: Mapping[str, str], images: tuple[Path, ...], issues: list[str]) -> Clip:
     word = plain(cells["label"]).casefold()
     label = _CLASSES.get(re.sub(r"\.0+$", "", word))
     if label is None:
@@ -149,7 +171,7 @@ def _clip(
         corpus=check_part(cells["corpus"], "corpus"),
         subject=check_part(cells["subject"], "subject"),
         name=check_part(cells["clip"], "clip"),
-        frames=tuple(images[name] for name in names),
+        frames=images,
         labels={"emotion": label, "megc2019": label} if label else {},
         issues=tuple(issues),
         holds_flow=True,
