@@ -117,9 +117,9 @@ def _find(name: str, case: Case, limits: Limits) -> Finding:
 
 
 def _check(name: str) -> Check:
-    from mecli.leaks import duplicates, folds, guess, retrain
+    from mecli.leaks import constant, duplicates, folds, guess, retrain
 
-    rooms = (folds, duplicates, guess, retrain)
+    rooms = (folds, duplicates, guess, retrain, constant)
     checks: dict[str, Check] = {
         key.removeprefix("check_"): value
         for room in rooms

@@ -70,7 +70,8 @@ def preprocess(
     with the most motion since the onset. All three are marked as estimated then.
     """
     if clip.pixels == ():
-        raise InputError(f"clip {clip.clip_id}: no frames on disk; {'; '.join(clip.issues)}")
+        reasons = dict.fromkeys(("no frames on disk", *clip.issues))
+        raise InputError(f"clip {clip.clip_id}: {'; '.join(reasons)}")
     watch = watch or Stopwatch()
     if clip.holds_flow:
         if recipe.magnify != magnification.NONE:

@@ -388,6 +388,34 @@ class TestTraining:
         monkeypatch.setitem(registry.MODELS, "leaky", f"tests.leaky_models:{model}")
         assert only(cache, check, model="leaky").verdict == "leak"
 
+    def test_what_the_training_classes_tell_of_held_out_ones_is_a_warning(
+        self, tmp_path: Path
+    ) -> None:
+        persons = [
+            "012",
+            "012",
+            "01",
+            "2",
+            "0",
+            "01",
+            "20",
+            "1",
+            "0",
+            "20",
+            "012",
+            "012",
+            "012",
+            "0",
+        ]
+        few = [
+            record(f"s{s}", f"c{c}", int(label))
+            for s, labels in enumerate(persons)
+            for c, label in enumerate(labels)
+        ]
+        finding = only(write_cache(tmp_path / "c.h5", few), "constant")
+        assert finding.verdict == "warning"
+        assert "training clips lack" in finding.advice
+
     def test_pixels_are_scrambled_as_pixels(self, cache: Path, tmp_path: Path) -> None:
         options = TrainOptions((cache,), "cnn-lstm", model_options={
             "input": "rgb", "patches": 4, "steps": 2, "spatial_epochs": 1, "temporal_epochs": 1,
