@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TextIO
@@ -12,13 +10,14 @@ from mecli import cache, cluster, workers
 from mecli.corpora.sources import expand, read_sources
 from mecli.errors import InputError
 from mecli.footage import Stopwatch
+from mecli.identity import source_key
 from mecli.landmarks.choose import choose, resolve
 from mecli.preprocess import preprocess
 from mecli.recipe import Recipe
 from mecli.records import ClipRecord, described
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mecli.clips import Clip
@@ -75,6 +74,8 @@ class ExtractSummary:
     peak_worker_bytes: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     odd: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unlisted: tuple[str, ...] = ()
+    """Clips of the same corpora that the cache holds too, though no source lists them."""
 
     @property
     def clips(self) -> int:
@@ -91,6 +92,7 @@ class ExtractSummary:
             "unchanged": self.unchanged,
             "failed": [{"clip": c, "reason": r} for c, r in sorted(self.failures.items())],
             "odd": {clip_id: list(issues) for clip_id, issues in sorted(self.odd.items())},
+            "unlisted": list(self.unlisted),
             "frames": self.frames,
             "seconds": round(self.seconds, 3),
             "stages_s": {name: round(s, 3) for name, s in sorted(self.stages_s.items())},
@@ -183,6 +185,7 @@ def extract(
     if options.force:
         cache.discard(cache_path)
     have = _have(cache_path, recipe, options.retry)
+    summary.unlisted = () if options.shard else _unlisted(have.values(), listing.clips)
     todo = []
     for clip in listing.clips:
         if keys[clip.clip_id] in have:
@@ -211,6 +214,13 @@ def _have(path: Path, recipe: Recipe, retry: bool) -> dict[str, ClipRecord]:
         cache.check_options(merged, recipe.as_options())
         records = {merged.key(r.clip_id): r for r in merged.summaries()}
     return {key: r for key, r in records.items() if r.ok or not retry}
+
+
+def _unlisted(records: Iterable[ClipRecord], clips: Sequence[Clip]) -> tuple[str, ...]:
+    """Return what an earlier annotation named otherwise, or another source brought."""
+    corpora, listed = {c.corpus for c in clips}, {c.clip_id for c in clips}
+    others = (r.clip_id for r in records if r.corpus in corpora)
+    return tuple(sorted(clip_id for clip_id in others if clip_id not in listed))
 
 
 def _run(
@@ -280,25 +290,3 @@ def _record_failure(task: _Task, reason: str, seconds: Mapping[str, float] | Non
     ).failed(reason)
     cache.add(task.cache, record, task.key, task.recipe.as_options())
     return _Done(0, reason, clip.issues, dict(seconds or {}))
-
-
-def source_key(clip: Clip, recipe: Recipe) -> str:
-    """Return a digest of what decides the record of `clip`: files, annotation, recipe.
-
-    Files count by name, size and modification time, so that a moved corpus stays valid
-    and a changed file does not.
-    """
-    paths = clip.frames if isinstance(clip.frames, tuple) else (clip.frames,)
-    beside = () if clip.landmarks is None else (clip.landmarks,)
-    identity = [cache.SCHEMA, recipe.as_options(), clip.clip_id, clip.onset, clip.apex]
-    identity += [clip.offset, clip.fps, sorted(clip.labels.items()), list(clip.issues)]
-    identity += [_file_identity(path) for path in (*paths, *beside)]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
-
-
-def _file_identity(path: Path) -> tuple[str, int, int]:
-    try:
-        stat = path.stat()
-    except OSError:
-        return path.name, -1, -1
-    return path.name, stat.st_size, stat.st_mtime_ns

@@ -6,14 +6,17 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 
 from mecli.cache import open_cache
 from mecli.clips import Clip
 from mecli.errors import InputError, MissingDependency, NotWritten, UsageError
-from mecli.extract import ExtractOptions, extract, list_clips, source_key
+from mecli.extract import ExtractOptions, extract, list_clips
+from mecli.identity import source_key
 from mecli.recipe import Recipe
+from mecli.report.clips import summary_text
 from mecli.video import write_video
 
 if TYPE_CHECKING:
@@ -75,6 +78,23 @@ def test_a_second_run_does_no_work_and_a_changed_file_is_done_again(
     retried = extract([str(videos)], path, replace(HERE, retry=True))
     assert (retried.extracted, retried.unchanged, len(retried.failures)) == (0, 3, 2)
     assert retried.stages_s["decode"] >= 0
+
+
+def test_clips_that_no_source_lists_any_more_are_told(tmp_path: Path) -> None:
+    archive, path = tmp_path / "a", tmp_path / "c.h5"
+    archive.mkdir()
+    for name in ("s1_x", "s2_x", "s3_x"):
+        image = np.random.default_rng(0).integers(0, 255, (28, 28, 3), dtype=np.uint8)
+        cv2.imwrite(str(archive / f"{name} .png"), image)
+    (archive / "labels.csv").write_text("a,s1,x,0\na,s2,x,1\nb,s3,x,2\n")
+    assert extract([str(archive)], path, HERE).unlisted == ()
+    (archive / "s2_x .png").rename(archive / "s9_x .png")
+    (archive / "labels.csv").write_text("a,s1,x,0\na,s9,x,1\n")
+    again = extract([str(archive)], path, HERE)
+    assert (again.extracted, again.unchanged, again.unlisted) == (1, 1, ("a/s2/x",))
+    told = summary_text(again.as_json())
+    assert "1 more clip of the same corpora in the cache, a/s2/x first" in told
+    assert extract([str(archive)], path, replace(HERE, force=True)).unlisted == ()
 
 
 def test_other_options_need_another_cache_or_force(videos: Path, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ FLOORS = [
         "checkpoints",
         "recipe",
     },
-    {"whereabouts"},
+    {"whereabouts", "identity"},
     {"report", "training", "preprocess", "terminal", "motion"},
     {"leaks", "searching", "evidence"},
     {"publish"},

@@ -267,3 +267,9 @@ def test_an_unknown_part_of_a_recipe_is_named() -> None:
         Recipe(temporal="mit")
     with pytest.raises(UnknownName, match="unknown landmarker"):
         Recipe(landmarks="auto")
+
+
+def test_a_clip_without_frames_says_each_reason_once() -> None:
+    clip = Clip("c", "s", "n", (), issues=("apex unknown ('/')", "no frames on disk"))
+    with pytest.raises(InputError, match=r"c/s/n: no frames on disk; apex unknown \('/'\)$"):
+        preprocess(clip, Recipe(), choose("embedded"))

@@ -68,11 +68,20 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         ["failed", str(len(summary["failed"]))],
         ["odd", f"{len(summary['odd'])} (see `mecli extract … --list`)"],
     ]
+    if summary["unlisted"]:
+        rows.append(["unlisted", _unlisted(summary["unlisted"])])
     if summary["frames"]:
         speed = summary["frames"] / max(summary["seconds"], 1e-9)
         rows.append(["frames", f"{summary['frames']} in {summary['seconds']:.1f} s, {speed:.0f}/s"])
         rows.append(["time", stages_text(summary["stages_s"])])
     return render([Table(["extract", ""], rows, left=2)])
+
+
+def _unlisted(clips: Sequence[str]) -> str:
+    return (
+        f"{count(len(clips), 'more clip')} of the same corpora in the cache, {clips[0]} first; "
+        "if an older annotation named them so, start anew with --force"
+    )
 
 
 def failures_text(failures: Mapping[str, str]) -> str:
