@@ -7,7 +7,6 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from mecli import __version__, files, terminal
 from mecli.commands import (
@@ -27,13 +26,14 @@ from mecli.commands import (
     synth,
     train,
 )
-from mecli.commands.verb import Verb
+from mecli.commands.verb import Verb, Verbs, about
 from mecli.errors import INTERRUPTED, InputError, MecliError
 
 _BROKEN_PIPE = 141
+_WIDEST = 100
 
 
-class _Group(TyperGroup):
+class _Group(Verbs):
     """Turns an expected failure into one line on stderr and its exit code."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -71,7 +71,7 @@ app = typer.Typer(
     invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDEST},
 )
 
 
@@ -99,7 +99,7 @@ def _map(root: Any) -> str:
     from mecli import whereabouts
     from mecli.report.here import map_text
 
-    verbs = [(name, one.get_short_help_str(limit=90)) for name, one in root.commands.items()]
+    verbs = [(name, about(one)) for name, one in root.commands.items()]
     here = whereabouts.look(whereabouts.named_caches(), whereabouts.named_runs())
     return map_text(here, verbs, __version__, sys.stdout)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -245,3 +246,20 @@ def test_help_ends_with_examples_environment_and_exit_codes() -> None:
     assert "Example:\n  mecli bench train --models ststnet --json\n" in told
     assert "MECLI_BENCH_TRAIN_<OPTION>" in told
     assert "3 bad input" in told
+
+
+def test_help_speaks_of_values_and_not_of_python() -> None:
+    for verb in verbs():
+        told = run(*verb, "--help").stdout
+        assert not re.search(r"<[a-z]|list\[|\[\[", told), verb
+        assert re.search(r"^Examples?:\n  mecli ", told, re.MULTILINE), verb
+    told = run("predict", "--help").stdout
+    assert "--checkpoint PATH" in told
+    assert "--face INTEGER" in told
+
+
+def test_every_verb_is_listed_with_all_of_its_line() -> None:
+    for group in ((), ("bench",)):
+        told = " ".join(run(*group, "--help", COLUMNS="60").stdout.split())
+        assert "..." not in told.partition("Commands:")[2]
+    assert "the held-out subject decides nothing." in " ".join(run("--help").stdout.split())

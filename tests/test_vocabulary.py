@@ -37,7 +37,8 @@ OPTIONS = options()
 
 def kind(name: str, param: Any) -> tuple[Any, ...]:
     """Return what one has to type after an option."""
-    taken = param.type_descriptor.annotation
+    described = getattr(param, "type_descriptor", None)  # since Typer 0.28
+    taken = param.type.name if described is None else described.annotation
     if name in ONE_OR_MANY:
         taken = next(iter(get_args(taken)), taken)
     return taken, param.is_flag, tuple(param.secondary_opts), param.metavar

@@ -44,7 +44,7 @@ def audit(
     ] = None,
     refit: Annotated[int, typer.Option(help="Folds to refit with scrambled held-out clips.")] = 1,
     permutations: Annotated[int, typer.Option(help="Trainings on permuted labels.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of all shuffles.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all shuffles.")] = 0,
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:

@@ -21,9 +21,11 @@ from mecli.commands.flags import (
     show_rows,
     whole_numbers,
 )
+from mecli.commands.verb import Verbs
 from mecli.errors import UsageError
 
 app = typer.Typer(
+    cls=Verbs,
     help="Measure speed on this machine, and every model on a corpus.",
     no_args_is_help=True,
 )

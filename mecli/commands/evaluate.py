@@ -90,7 +90,13 @@ def evaluate(
     With --spotting an interval is a hit if it shares half of what it and a true one cover
     together; F1 is over the whole database. Predictions of --labels add UF1 and STRS.
 
+    Example: mecli evaluate runs/A runs/B --report out.html --figures figures/
+
     Example: mecli evaluate runs/* --json | python -m json.tool
+
+    Example: mecli evaluate megc.h5 --checkpoint bundled --labels megc2019
+
+    Example: mecli spot videos/ --json | mecli evaluate --spotting - --truth videos/
     """
     if spotting is not None or truth is not None:
         _score_spots(spotting, truth, corpus, labels, runs, json=json)

@@ -46,7 +46,10 @@ def extract(
     ] = "uniform",
     flow: FlowName = "dis",
     images: Annotated[
-        str, typer.Option(help="Which flow images of a clip to take, where a corpus holds flow.")
+        str,
+        typer.Option(
+            help="Which flow images of a clip to take, where a corpus holds flow: 0, or 0,1."
+        ),
     ] = "0",
     magnify: Annotated[
         str,
@@ -72,6 +75,10 @@ def extract(
 
     A manifest has the columns path,subject,onset,apex,offset,label,fps (only path is
     required; frames count from 0).
+
+    Example: mecli extract sample_data
+
+    Example: mecli extract CASME2/ SAMM/ SMIC/HS/ -o megc.h5
 
     Example: mecli extract casme2/ --list --json | head
     """

@@ -19,7 +19,7 @@ def guide(
     topic: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TOPIC]|schema [NAME]",
+            metavar="TOPIC|schema NAME",
             help="What to read about; 'schema' and a name print the JSON Schema of an output.",
             show_default=False,
         ),

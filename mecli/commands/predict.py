@@ -84,6 +84,8 @@ def predict(
     and which of its frames were found, what each ROI contributed, the quality of the
     face, and under `unsure` every reason to doubt the answer.
 
+    Example: mecli predict clip.mp4 --overlay film.mp4 --report page.html
+
     Example: ls clips/*.mp4 | mecli predict - --json
     """
     from mecli import predict as verb

@@ -32,7 +32,7 @@ def preview(
     clips: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CLIP]...",
+            metavar="CLIP...",
             help="Clip ids, or their ends such as EP02_01f. [default: the first]",
             show_default=False,
         ),

@@ -111,6 +111,10 @@ def train(
     Writes a run folder with held-out scores per clip, weights and a final checkpoint.
 
     Example: mecli train --protocol loso --model cnn-lstm --set input=flow
+
+    Example: mecli train -c casme2.h5 -c samm.h5 --protocol lodo --seeds 5
+
+    Example: mecli train --resume runs/20261126-101500-roi-flow-lstm-loso
     """
     from mecli import shards, units
     from mecli import train as verb

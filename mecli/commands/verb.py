@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from mecli import terminal
 from mecli.commands import closing, completion, settings
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _EXAMPLE = "Example: "
+_LINE = 200
+_KINDS = {str: "TEXT", int: "INTEGER", float: "FLOAT", Path: "PATH", bool: ""}
 
 
 def _shared(
@@ -40,7 +42,10 @@ def _shared(
 def _shared_params() -> tuple[Any, ...]:
     app = typer.Typer(add_completion=False)
     app.command()(_shared)
-    return tuple(typer.main.get_command(app).params)
+    params = tuple(typer.main.get_command(app).params)
+    for param in params:
+        _tidy(param)
+    return params
 
 
 class Verb(TyperCommand):
@@ -110,6 +115,20 @@ class Verb(TyperCommand):
                         formatter.write_text(line)
 
 
+class Verbs(TyperGroup):
+    """Several verbs; each is listed with all of its line, which may take two."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about(one)) for name, one in self.commands.items()])
+
+
+def about(command: Any) -> str:
+    """Return the one line that says what `command` does."""
+    return str(command.get_short_help_str(limit=_LINE))
+
+
 def words(ctx: Any) -> Sequence[str]:
     """Return the verb of `ctx` as words, such as ``("bench", "train")``."""
     names: list[str] = []
@@ -128,6 +147,18 @@ def _tidy(param: Any) -> None:
     # Typer writes dots behind a name that stands for several.
     if param.metavar and param.nargs != 1:
         param.metavar = param.metavar.removesuffix("...")
+    if hasattr(param, "display_type_rich"):
+        shown = _kind(param)
+        param.display_type_rich = lambda ctx: shown
+
+
+def _kind(param: Any) -> str | None:
+    """Return the word for a value in place of its Python type, as Typer had it until 0.28."""
+    if param.param_type_name == "argument":
+        return None  # it is named already
+    annotation = param.type_descriptor.annotation
+    one = next(iter(get_args(annotation)), annotation)
+    return str(param.metavar or _KINDS[one])
 
 
 def _without_examples(text: str) -> tuple[str, list[str]]:
