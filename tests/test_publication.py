@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from mecli.report import words
 from mecli.report.evaluation import Comparison, Evaluation, Group
 from mecli.report.publication import Sheet, latex, markdown, sheets
 from mecli.statistics import Intervals
+from tests import hard_cases
 from tests.test_report import BOUNDS, COUNTS, RUN
 
 BETTER = replace(RUN, source="runs/b", model="cnn-lstm", whole=Group(2, np.diag([4, 5, 0]), BOUNDS))
@@ -116,6 +118,34 @@ def test_latex_environments_are_closed_and_columns_fit() -> None:
             assert len(re.findall(r"(?<!\\)&", row)) == len(columns) - 1
     labels = re.findall(r"\\label\{(.*?)\}", text)
     assert len(set(labels)) == len(labels)
+
+
+def parsed(text: str) -> list[str]:
+    """Return the environments that LaTeX would open, or fail where it would."""
+    braces, inside, opened = 0, list[str](), list[str]()
+    for token, name in re.findall(r"(\\(?:begin|end)\{(\w+)\}|\\.|[{}])", text):
+        if token.startswith(r"\begin"):
+            inside.append(name)
+            opened.append(name)
+        elif token.startswith(r"\end"):
+            assert inside.pop() == name
+        elif token in "{}":
+            braces += 1 if token == "{" else -1
+            assert braces >= 0
+    assert (braces, inside) == (0, [])
+    return opened
+
+
+@pytest.mark.parametrize("case", [hard_cases.evaluation, hard_cases.action_units])
+def test_latex_of_the_hardest_evaluation_is_well_formed(case: Any) -> None:
+    result, _ = case()
+    made = sheets(result)
+    text = latex(made)
+    assert parsed(text) == ["table", "tabular"] * len(made)
+    assert text.isascii()
+    for body in re.findall(r"\\(?:caption\{|toprule)(.*?)(?:\}\n|\\bottomrule)", text, re.DOTALL):
+        bare = re.sub(r"\\.|\$(?:-|\\\w+|\^\d)\$", "", body)
+        assert not re.search(r"[$#_^~<>|%]", bare), bare
 
 
 def test_the_command_prints_one_form_at_a_time() -> None:

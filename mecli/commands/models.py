@@ -17,7 +17,7 @@ def models(
     model: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[show] NAME",
+            metavar="NAME|show NAME",
             help="Show this model in full, or the checkpoint of this file; mecli brings along "
             "'bundled-faces' ('bundled' for short) and 'bundled-maps'.",
             show_default=False,
