@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mecli.errors import InputError
-from mecli.video import Frame, probe, read_frames
+from mecli.video import probe, read_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mecli.clips import Clip
     from mecli.interfaces import Face, Landmarker
+    from mecli.pictures import Frame
 
 _MARGIN = 0.4
 _MAX_PIXEL_BYTES = 1 << 30

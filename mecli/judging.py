@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mecli.clips import Clip
+    from mecli.pictures import Frame
     from mecli.records import ClipRecord
     from mecli.searching import Search
     from mecli.spotting import Interval
     from mecli.training.checkpoint import Checkpoint
-    from mecli.video import Frame
 
     Progress = Callable[[float], None]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mecli.clips import Clip
     from mecli.interfaces import Landmarker
-    from mecli.video import Frame
+    from mecli.pictures import Frame
 
     Gray = NDArray[np.uint8]
 

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from mecli.clips import Clip
     from mecli.interfaces import Face, Landmarker
+    from mecli.pictures import Frame
     from mecli.recipe import Recipe
-    from mecli.video import Frame
 
 GRID = (70, 60)
 """Rows and columns of the flow that is kept: one cell is 4×4 pixels of the face."""

@@ -1,65 +1,44 @@
-"""The only room that opens images and video: checked first, then RGB uint8 frames in order."""
+"""The only room that opens video, and the door to all frames: RGB uint8, in order."""
 
 from __future__ import annotations
 
-import io
 import math
 import os
-import re
 import secrets
-import stat
-import warnings
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import av
-import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
-from PIL import Image, UnidentifiedImageError
 
 from mecli import files
 from mecli.clips import Held
 from mecli.errors import InputError
-from mecli.overheard import overheard
+from mecli.pictures import (
+    MAX_PIXELS,
+    Frame,
+    check_file,
+    check_size,
+    read_held,
+    read_pictures,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-cv2.setNumThreads(1)
-# What is wrong with a picture is told once, by the exception.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
 ENCODER = "libx264"
-MAX_SIDE_PX = 8192
-MAX_PIXELS = 40_000_000
-_MAX_PICTURE_BYTES = 1 << 29
-_PICTURES = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 # Playlists and concat scripts would read files other than the one that was named.
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,asf,flv,ogg,h264,hevc,"
     "m4v,mjpeg,dv,mxf,nut,yuv4mpegpipe,gif,ivf"
 )
 _STAMPS = 1000
-_DAMAGE = re.compile("Corrupt JPEG data|Premature end of JPEG", re.IGNORECASE)
-# Some cameras pad the end.
-_HARMLESS = re.compile(r": [1-4] extraneous bytes before marker 0xd9")
-
-
-class Frame(NamedTuple):
-    """One frame of a clip."""
-
-    position: int
-    """0-based, in presentation order."""
-    time_s: float | None
-    """The container's time stamp; None for image files."""
-    image: NDArray[np.uint8]
-    """(H, W, 3) RGB, upright as the rotation metadata says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +113,10 @@ def frames_at(
 def probe(frames: Path | tuple[Path, ...] | Held) -> VideoInfo:
     """Return what a video or image sequence says about itself; `InputError` as `read_frames`."""
     if isinstance(frames, Held):
-        height, width = next(_read_held(frames, [0])).image.shape[:2]
+        height, width = next(read_held(frames, [0])).image.shape[:2]
         return VideoInfo(width, height, frames.fps, len(frames.images), 0, None, "")
     if isinstance(frames, tuple):
-        height, width = next(_read_pictures(frames, [0])).image.shape[:2]
+        height, width = next(read_pictures(frames, [0])).image.shape[:2]
         codec = frames[0].suffix.lower().lstrip(".")
         return VideoInfo(width, height, None, len(frames), 0, None, codec)
     with _open(frames) as container:
@@ -220,112 +199,14 @@ def _count(frames: tuple[Path, ...] | Held) -> int:
 
 def _read_chosen(frames: tuple[Path, ...] | Held, positions: Iterable[int]) -> Iterator[Frame]:
     if isinstance(frames, Held):
-        return _read_held(frames, positions)
-    return _read_pictures(frames, positions)
-
-
-def _read_held(held: Held, positions: Iterable[int]) -> Iterator[Frame]:
-    images = held.images
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or not images.size:
-        raise InputError(
-            f"frames in memory are {images.dtype} {images.shape}, expected uint8 (T, H, W, 3) RGB"
-        )
-    _check_size("frames in memory", images.shape[2], images.shape[1])
-    for position in positions:
-        time_s = None if held.fps is None else position / held.fps
-        yield Frame(position, time_s, np.ascontiguousarray(images[position]))
-
-
-def _check_file(path: Path) -> Path:
-    """Return `path` absolute, so that ``a:b.mp4`` is no protocol; a FIFO would hang readers."""
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: cannot be opened: {reason}") from error
-    if not stat.S_ISREG(mode):
-        raise InputError(f"{path}: is not a regular file; expected a video or an image")
-    return path.absolute()
-
-
-def _check_size(path: Path | str, width: int, height: int) -> None:
-    if not (0 < width <= MAX_SIDE_PX and 0 < height <= MAX_SIDE_PX) or width * height > MAX_PIXELS:
-        raise InputError(
-            f"{path}: frames are {width}×{height}, expected at most {MAX_SIDE_PX} px a side and "
-            f"{MAX_PIXELS // 1_000_000} Mpx; scale them down first"
-        )
-
-
-def _read_pictures(paths: tuple[Path, ...], positions: Iterable[int]) -> Iterator[Frame]:
-    if not paths:
-        raise InputError("the clip lists no image files")
-    size = None
-    for position in positions:
-        image = _read_picture(paths[position], position)
-        if size is None:
-            size, first = image.shape, paths[position]
-        if image.shape != size:
-            raise InputError(
-                f"{paths[position]}: frame {position} is {image.shape[1]}×{image.shape[0]}, "
-                f"but {first} is {size[1]}×{size[0]}; frames of a clip must have one size"
-            )
-        yield Frame(position, None, image)
-
-
-def _read_picture(path: Path, position: int) -> NDArray[np.uint8]:
-    data = _read_bytes(_check_file(path))
-    _check_header(path, data)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    try:
-        with overheard() as said:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-            complaint = said()
-    except cv2.error as error:
-        raise InputError(f"{path}: frame {position} cannot be decoded: {error.err}") from error
-    # The decoder of JPEG goes on with grey blocks and only prints that something was wrong.
-    if _DAMAGE.match(complaint) and not _HARMLESS.search(complaint):
-        raise InputError(f"{path}: frame {position} is damaged ({complaint}); copy the file again")
-    if image is None or image.dtype not in (np.uint8, np.uint16):
-        raise InputError(
-            f"{path}: frame {position} cannot be decoded: the image is cut, broken, or has "
-            "neither 8 nor 16 bits a channel"
-        )
-    if image.dtype == np.uint16:
-        # 65535 / 257 = 255: the whole range, rounded, not the upper byte.
-        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def _read_bytes(path: Path) -> bytes:
-    size = path.stat().st_size
-    if not 0 < size <= _MAX_PICTURE_BYTES:
-        raise InputError(f"{path}: has {size} bytes, expected 1 to {_MAX_PICTURE_BYTES}")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _check_header(path: Path, data: bytes) -> None:
-    """Refuse by its header a picture that would take gigabytes to decode."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_PICTURES) as header:
-                width, height = header.size
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: {error}; scale it down first") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise InputError(
-            f"{path}: is no image in a known format ({', '.join(_PICTURES)})"
-        ) from error
-    _check_size(path, width, height)
+        return read_held(frames, positions)
+    return read_pictures(frames, positions)
 
 
 def _open(path: Path) -> Any:
     limits = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
     try:
-        container = av.open(str(_check_file(path)), options=limits, metadata_errors="replace")
+        container = av.open(str(check_file(path)), options=limits, metadata_errors="replace")
     except av.FFmpegError as error:
         raise InputError(f"{path}: cannot be opened as video: {error.strerror}") from error
     try:
@@ -341,7 +222,7 @@ def _prepare(container: Any, path: Path) -> None:
     codec = container.streams.video[0].codec_context if container.streams.video else None
     if codec is None:
         raise InputError(f"{path}: has no video stream that can be decoded")
-    _check_size(path, codec.width, codec.height)
+    check_size(path, codec.width, codec.height)
     codec.thread_count = 1
     codec.thread_type = "NONE"
     codec.options = {"max_pixels": str(MAX_PIXELS)}

@@ -29,7 +29,17 @@ FLOORS = [
         "following",
         "interval_metrics",
     },
-    {"records", "labels", "interfaces", "alignment", "flow", "quality", "spotting", "head_motion"},
+    {
+        "records",
+        "labels",
+        "interfaces",
+        "alignment",
+        "flow",
+        "quality",
+        "spotting",
+        "head_motion",
+        "pictures",
+    },
     {
         "video",
         "cache",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mecli import video
+from mecli import pictures
 from mecli.clips import Held
 from mecli.corpora.sources import read_sources
 from mecli.errors import InputError, NotWritten
@@ -416,7 +416,7 @@ def test_a_picture_bomb_is_refused_by_its_header(tmp_path: Path, size: tuple[int
 def test_a_giant_video_is_refused_before_decoding(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video, "MAX_SIDE_PX", 100)
+    monkeypatch.setattr(pictures, "MAX_SIDE_PX", 100)
     with pytest.raises(InputError, match=r"clip\.mp4: frames are 128×96, expected at most 100 px"):
         next(read_frames(clip))
 
