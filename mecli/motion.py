@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from mecli.alignment import compose, face_transform, track, warp
+from mecli.alignment import compose, face_transform, warp
 from mecli.errors import InputError
 from mecli.flow import reduce
 from mecli.following import People
 from mecli.head_motion import remove_rigid_motion
 from mecli.rois import FACE_SIZE
+from mecli.tracking import track
 from mecli.video import read_every
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from mecli import magnification, quality, registry
-from mecli.alignment import Tracking, compose, face_transform, track, warp
+from mecli.alignment import compose, face_transform, warp
 from mecli.errors import InputError
 from mecli.flow import dense_flow, reduce, remove_head_motion
 from mecli.flow_images import record_of_images
@@ -29,6 +29,7 @@ from mecli.footage import (
 from mecli.records import ClipRecord, described
 from mecli.rois import FACE_SIZE, crop_rois, roi_boxes
 from mecli.temporal import peaks
+from mecli.tracking import Tracking, track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

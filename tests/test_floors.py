@@ -48,6 +48,7 @@ FLOORS = [
         "predictions",
         "schemes",
         "magnification",
+        "tracking",
         "doubts",
         "question",
         "proposals",
