@@ -10,7 +10,8 @@ import pytest
 
 from mecli.corpora import sheets
 from mecli.corpora.action_units import parse_action_units
-from mecli.corpora.sheets import find_table, frame_number, normalise, read_sheets
+from mecli.corpora.moments import frame_number
+from mecli.corpora.sheets import find_table, normalise, read_sheets
 from mecli.errors import InputError
 from tests.miniatures import Formula, write_xlsx
 

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from mecli import cli, registry
 from mecli.corpora.casme2 import Casme2
 from mecli.corpora.frames import Disk
-from mecli.corpora.sheets import frame_number, read_sheets
+from mecli.corpora.moments import frame_number
+from mecli.corpora.sheets import read_sheets
 from mecli.corpora.sources import inspect_sources, recognise
 from mecli.labels import Annotation
 from tests import miniatures

@@ -16,7 +16,8 @@ from mecli import cache as store
 from mecli import cli
 from mecli.errors import InputError, UsageError
 from mecli.preview import PreviewOptions, choose_clips, preview
-from mecli.report.pictures import contact_sheet, flow_colours, legend, png
+from mecli.report.colours import flow_colours, legend
+from mecli.report.pictures import contact_sheet, png
 from tests.moving_records import record as moving
 from tests.records import make_record
 

@@ -6,15 +6,16 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from mecli.clips import Clip, check_part
+from mecli.clips import Clip
 from mecli.corpora.action_units import parse_action_units
 from mecli.corpora.corrections import CORRECTIONS
+from mecli.corpora.entry import Entry, part_of_id
 from mecli.corpora.frames import Disk, Numbered
-from mecli.corpora.moments import MOMENTS, place_moments, positive
+from mecli.corpora.moments import MOMENTS, frame_number, place_moments, positive
 from mecli.corpora.reading import Reading
 from mecli.corpora.screening import no_clip, renamed_sheets, sheet_order, sheets_below
 from mecli.corpora.sheets import (
@@ -22,7 +23,6 @@ from mecli.corpora.sheets import (
     Sheet,
     Table,
     find_tables,
-    frame_number,
     normalise,
     plain,
     read_sheets,
@@ -34,20 +34,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Place = TypeVar("Place")
-
-
-@dataclass(slots=True)
-class Entry:
-    """One annotated row on its way to a clip: its cells, and what was odd so far."""
-
-    row: int
-    subject: str
-    name: str
-    cells: dict[str, str]
-    labels: dict[str, str] = field(default_factory=dict)
-    numbers: dict[str, float | None] = field(default_factory=dict)
-    fps: float | None = None
-    issues: list[str] = field(default_factory=list)
 
 
 class SheetReader(ABC, Generic[Place]):
@@ -210,8 +196,8 @@ class SheetReader(ABC, Generic[Place]):
         """Return a row as an entry."""
         name = self.clip_name(row["name"])
         entry = Entry(row.number, "", name, dict(row.cells))
-        entry.subject = _part(self.subject(row["subject"]), "subject", entry)
-        entry.name = _part(name, "name", entry)
+        entry.subject = part_of_id(self.subject(row["subject"]), "subject", entry)
+        entry.name = part_of_id(name, "name", entry)
         self._correct(entry)
         for moment in MOMENTS:
             if moment in entry.cells:
@@ -293,13 +279,3 @@ class SheetReader(ABC, Generic[Place]):
             apex=positions["apex"],
             offset=positions["offset"],
         )
-
-
-def _part(text: str, what: str, entry: Entry) -> str:
-    """Return `text` as part of a clip id, mended and noted where it cannot be one."""
-    try:
-        return check_part(plain(text), what)
-    except InputError:
-        mended = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in plain(text))
-        entry.issues.append(f"{what} in row {entry.row} is {text[:40]!r}")
-        return mended.strip(" .")[:200].strip() or f"row{entry.row}"

@@ -9,7 +9,7 @@ from mecli.corpora.indexed import IndexedReader, pad
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mecli.corpora.annotation import Entry
+    from mecli.corpora.entry import Entry
 
 
 class Casme(IndexedReader):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mecli.corpora.annotation import Entry, SheetReader
+from mecli.corpora.annotation import SheetReader
 from mecli.corpora.frames import Disk, Numbered
 from mecli.corpora.indexed import pad
 from mecli.corpora.sheets import Row, Table, find_table, normalise, read_sheets
@@ -14,6 +14,8 @@ from mecli.corpora.sheets import Row, Table, find_table, normalise, read_sheets
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from mecli.corpora.entry import Entry
 
 FORMS = ("raw-selected", "raw", "cropped", "avi")
 _SUBJECT = re.compile(r"sub\d+", re.IGNORECASE)

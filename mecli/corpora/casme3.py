@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mecli.clips import Clip
-    from mecli.corpora.annotation import Entry
+    from mecli.corpora.entry import Entry
     from mecli.corpora.frames import Numbered
     from mecli.corpora.reading import Reading
 

@@ -11,7 +11,7 @@ from mecli.corpora.sheets import Row, Sheet, Table, plain, positional_table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mecli.corpora.annotation import Entry
+    from mecli.corpora.entry import Entry
     from mecli.corpora.frames import Disk, Numbered
     from mecli.corpora.indexed import ClipIndex
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from mecli.clips import UNKNOWN_SUBJECT, Clip, check_part
 from mecli.corpora.frames import VIDEO_SUFFIXES, Numbered
 from mecli.corpora.loose import SUBJECT_UNKNOWN
-from mecli.corpora.moments import MOMENTS, place_moments, positive
-from mecli.corpora.sheets import Row, find_table, frame_number, normalise, positional_table
+from mecli.corpora.moments import MOMENTS, frame_number, place_moments, positive
+from mecli.corpora.sheets import Row, find_table, normalise, positional_table
 from mecli.corpora.sheets import read_sheets as read_csv
 from mecli.errors import InputError
 

@@ -10,7 +10,7 @@ from mecli.corpora.indexed import IndexedReader, pad
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mecli.corpora.annotation import Entry
+    from mecli.corpora.entry import Entry
     from mecli.corpora.frames import Disk, Numbered
     from mecli.corpora.indexed import ClipIndex
 

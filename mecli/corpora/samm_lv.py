@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from mecli.corpora.annotation import Entry
+    from mecli.corpora.entry import Entry
     from mecli.corpora.frames import Disk
 
 

@@ -12,7 +12,6 @@ import unicodedata
 import zipfile
 import zlib
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from mecli.errors import InputError
@@ -279,28 +278,3 @@ def _rows(sheet: Sheet, found: Mapping[str, int], first: int) -> Iterator[Row]:
         cells = {field: row[i] if i < len(row) else "" for field, i in found.items()}
         if any(cells.values()):
             yield Row(number, cells)
-
-
-_UNKNOWN = frozenset({"", "/", "?", "-", "--", "nan", "na", "n/a", "none", "null", "unknown"})
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,2})?", re.IGNORECASE)
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?: 00:00:00)?")
-_DATES_OF_TODAY = range(32874, 51136)  # 1990 to 2039: a date somebody meant, no frame number
-_DAY_0 = date(1899, 12, 30)  # of the serial dates of spreadsheets, from March 1900 on
-
-
-def frame_number(text: str, *, zero_is_unknown: bool = True) -> tuple[float | None, str]:
-    """Return (number, "") or (None, why): '/', '?', -1, 0 and empty cells are unknown."""
-    word = plain(text).casefold()
-    if word in _UNKNOWN:
-        return None, f"unknown ('{word}')" if word else "unknown (empty cell)"
-    if found := _DATE.fullmatch(word):
-        serial = (date.fromisoformat(found[1]) - _DAY_0).days
-        serial -= serial <= 60  # they count a 29 February 1900, which was none
-        if serial not in _DATES_OF_TODAY:
-            return float(serial), f"is formatted as the date {found[1]}, taken as {serial}"
-    if not _NUMBER.fullmatch(word) or abs(float(word)) >= 1e12:
-        return None, f"is '{plain(text)[:40]}', expected a frame number"
-    number = float(word)
-    if number < 0 or (number == 0 and zero_is_unknown):
-        return None, f"unknown ({number:g})"
-    return number, ""

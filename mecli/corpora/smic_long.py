@@ -6,14 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mecli.corpora.indexed import ClipIndex, IndexedReader, pad
-from mecli.corpora.sheets import Row, frame_number
+from mecli.corpora.moments import frame_number
+from mecli.corpora.sheets import Row
 from mecli.corpora.smic import FPS, camera_of, clip_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from mecli.corpora.annotation import Entry
+    from mecli.corpora.entry import Entry
     from mecli.corpora.frames import Disk, Numbered
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
-from mecli.corpora.annotation import Entry, SheetReader
+from mecli.corpora.annotation import SheetReader
 from mecli.corpora.frames import Disk, Numbered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from mecli.corpora.entry import Entry
 
 
 class Synth(SheetReader["Path"]):

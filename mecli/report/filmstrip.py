@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mecli.report.pictures import boxed, flow_colours, flow_scale, resize, whole_boxes
+from mecli.report.colours import flow_colours, flow_scale, resize
+from mecli.report.pictures import boxed, whole_boxes
 from mecli.report.shell import text, webp_uri
 from mecli.rois import FACE_SIZE
 

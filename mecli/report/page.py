@@ -9,7 +9,8 @@ import numpy as np
 from mecli.alignment import warp
 from mecli.report import svg
 from mecli.report.answers import MOMENTS, NOTHING, verdict, watched_text
-from mecli.report.pictures import boxed, flow_colours, flow_scale, legend, resize
+from mecli.report.colours import flow_colours, flow_scale, legend, resize
+from mecli.report.pictures import boxed
 from mecli.report.shell import CLOSING, jpeg_uri, opening, png_uri, text
 from mecli.report.tables import count
 from mecli.rois import FACE_SIZE

@@ -13,6 +13,7 @@ import numpy as np
 
 from mecli.alignment import compose, invert, warp
 from mecli.errors import InputError
+from mecli.report.colours import flow_colours, flow_scale, legend, resize
 from mecli.rois import FACE_SIZE
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ _SIDE_X = _MARGIN + 3 * (_WIDTH + _GAP) + 8
 _PAGE_WIDTH = _SIDE_X + 312
 _LINE = 19
 _STRIP, _CURVE_HEIGHT = 16, 130
-_LEAST_SCALE_PX = 0.2
 _PAPER, _INK, _FAINT = (255, 255, 255), (32, 36, 44), (120, 126, 136)
 _GREEN, _AMBER, _BLUE, _WARN = (60, 220, 110), (255, 190, 60), (40, 100, 200), (176, 62, 22)
 
@@ -64,28 +64,6 @@ class Page:
         return np.asarray(picture, dtype=np.uint8)
 
 
-def flow_colours(flow: NDArray[np.float32], full_px: float) -> Image:
-    """Return (H, W, 3) uint8 RGB of `flow` (H, W, 2): hue is direction, brightness is size.
-
-    Motion to the right is red, then clockwise as on the screen: down is yellow-green, left
-    cyan, up violet. Motion of `full_px` and more has full brightness.
-    """
-    size, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1], angleInDegrees=True)
-    value = np.clip(size / max(full_px, 1e-9), 0, 1) * 255
-    hsv = np.stack([angle / 2 % 180, np.full_like(size, 255), value], axis=-1)
-    return np.asarray(cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB), dtype=np.uint8)
-
-
-def legend(size: int) -> Image:
-    """Return the disc of all directions and sizes that `flow_colours` uses, on white."""
-    half = (size - 1) / 2
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
-    offsets = np.stack([x - half, y - half], axis=-1)
-    disc = flow_colours(offsets, half)
-    disc[np.hypot(offsets[..., 0], offsets[..., 1]) > half] = 255
-    return disc
-
-
 def contact_sheet(record: ClipRecord, frames: Mapping[str, Image] | None = None) -> Image:
     """Return the contact sheet of `record` as an RGB picture.
 
@@ -113,13 +91,6 @@ def contact_sheet(record: ClipRecord, frames: Mapping[str, Image] | None = None)
     if len(record.curve) > 1:
         _write_curve(page, below + strip, record)
     return page.done()
-
-
-def flow_scale(record: ClipRecord) -> float:
-    """Return the motion in face pixels that is drawn at full brightness."""
-    maps = [record.flow.reshape(-1, 2), record.apex_flow.reshape(-1, 2)]
-    size = np.linalg.norm(np.concatenate(maps), axis=-1)
-    return max(float(np.quantile(size, 0.995)) if size.size else 0.0, _LEAST_SCALE_PX)
 
 
 def _rows(
@@ -202,12 +173,6 @@ def boxed(image: Image, record: ClipRecord, colour: Colour) -> Image:
     for x0, y0, x1, y1 in whole_boxes(record):
         cv2.rectangle(boxed, (x0, y0), (x1 - 1, y1 - 1), colour, 1)
     return boxed
-
-
-def resize(flow: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return `flow` (H, W, 2) interpolated to `size`; its unit stays."""
-    resized = cv2.resize(flow, size[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(resized, dtype=np.float32)
 
 
 def _write_row(page: Page, y: int, title: str, pictures: Sequence[Image]) -> None:
