@@ -79,6 +79,9 @@ def test_a_long_video_is_searched_and_each_interval_judged_everywhere(
     assert f"{found.prediction} ({found.kind})" in table
     assert "nothing found" in table
     assert "still: 3.0 s searched" in table
+    row = next(line for line in table.splitlines() if f"({found.kind})" in line)
+    seconds = [f"{(at or 0) / FPS:.2f}" for at in (found.onset, found.offset)]
+    assert seconds == row.split()[10:12]
     first, second = csv.DictReader(io.StringIO(answers_csv([found, nothing])))
     assert (first["kind"], float(first["spotted"])) == (found.kind, found.spotted)
     assert (second["kind"], second["prediction"], second["onset"]) == ("nothing", "", "")
@@ -91,6 +94,9 @@ def test_a_long_video_is_searched_and_each_interval_judged_everywhere(
     assert links == re.findall('<article id="([^"]+)"', text) == ["clip0-0", "clip1-0"]
     assert text.count("motion through the video") == 4
     assert "no expression found" in text
+    during = f"{(found.onset or 0) / FPS:.2f} to {(found.offset or 0) / FPS:.2f} s"
+    assert f"<h2>{found.clip}, {during}</h2>" in text
+    assert f"* ({during})</td>" in text
 
 
 def test_a_long_video_is_judged_as_one_clip_when_asked(

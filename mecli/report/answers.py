@@ -137,13 +137,16 @@ def answers_text(answers: Sequence[Answer], stream: TextIO | None = None) -> str
         return "no clip could be judged\n"
     classes = list(dict.fromkeys(name for answer in good for name in answer.scores))
     faces = any(answer.face > 1 for answer in good)
-    header = ["clip", "prediction", *classes, *MOMENTS, "decided by", "face", "unsure"]
+    # Nobody finds frame 31,415 of an interview; its second is found.
+    times = ["from s", "to s"] if any(answer.watched for answer in good) else []
+    header = ["clip", "prediction", *classes, *MOMENTS, *times, "decided by", "face", "unsure"]
     rows = [
         [
             answer.clip + (f" face {answer.face}" if faces else ""),
             verdict(answer),
             *(f"{answer.scores[name]:.2f}" if answer.scores else "–" for name in classes),
             *_interval(answer),
+            *(_second(answer, end) for end in ("onset", "offset") if times),
             ", ".join(_strongest(answer)) or "–",
             f"{answer.quality['face_px']:.0f} px" if "face_px" in answer.quality else "–",
             ", ".join(doubt.reason for doubt in answer.unsure) or "–",
@@ -198,6 +201,11 @@ def _interval(answer: Answer) -> list[str]:
     if answer.kind == NOTHING:
         return ["–"] * len(MOMENTS)
     return [f"{getattr(answer, m)}{'*' if m in answer.found else ''}" for m in MOMENTS]
+
+
+def _second(answer: Answer, moment: str) -> str:
+    at = answer.seconds(moment)
+    return "–" if at is None else f"{at:.2f}"
 
 
 def _strongest(answer: Answer) -> list[str]:

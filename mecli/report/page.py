@@ -37,12 +37,13 @@ def fragment(answer: Answer, record: ClipRecord, frames: Mapping[int, Image], na
     best = answer.scores[answer.prediction]
     where = f", face {answer.face}" if answer.face > 1 else ""
     kind = f"{answer.kind}-expression: " if answer.kind else ""
+    when = f", {_span(answer)}" if answer.kind else ""
     tag = '<span class="tag">unsure</span>' if answer.unsure else ""
     scores = svg.bars(answer.scores, "class scores", answer.prediction, full=1.0)
     strongest = max(answer.rois, key=lambda name: answer.rois[name])
     rois = svg.bars(answer.rois, "what each region contributes", strongest)
     parts = [
-        f'<article id="{name}"><h2>{text(answer.clip)}{where}</h2>',
+        f'<article id="{name}"><h2>{text(answer.clip)}{where}{when}</h2>',
         f'<p class="verdict">{kind}{text(answer.prediction)} {best:.0%}{tag}</p>',
         _doubts(answer),
         f'<div class="row">{_filmstrip(answer, record, frames)}{_flow(record)}</div>',
@@ -112,8 +113,8 @@ def _overview(named: Sequence[tuple[str, Answer]]) -> str:
             )
             continue
         frames = " – ".join(_moment(answer, m) for m in MOMENTS)
-        if answer.kind == NOTHING:
-            frames = "–"
+        if answer.kind:
+            frames = "–" if answer.kind == NOTHING else f"{frames} ({_span(answer)})"
         why = ", ".join(doubt.reason for doubt in answer.unsure) or "–"
         face = f", face {answer.face}" if answer.face > 1 else ""
         best = f"{answer.scores[answer.prediction]:.2f}" if answer.scores else "–"
@@ -137,6 +138,11 @@ def _overview(named: Sequence[tuple[str, Answer]]) -> str:
 
 def _moment(answer: Answer, moment: str) -> str:
     return f"{getattr(answer, moment)}{'*' if moment in answer.found else ''}"
+
+
+def _span(answer: Answer) -> str:
+    """Return from when to when an interval of a long video lasts."""
+    return f"{answer.seconds('onset'):.2f} to {answer.seconds('offset'):.2f} s"
 
 
 def _doubts(answer: Answer) -> str:
