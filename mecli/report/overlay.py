@@ -201,13 +201,12 @@ def _panel(scenes: Sequence[Scene], width: int, last: int, watched: Sequence[Wat
             cv2.line(page.pixels, (x, top), (x, bottom), _AMBER, 1)
     cv2.rectangle(page.pixels, (left, top), (right, bottom), _GRID, 1)
     unit = " times its noise" if watched else " px of the face"
-    enlarged = "".join(f"; flow drawn {s.magnify / s.scale:.0f} times larger" for s in scenes[:1])
-    page.write(left, 10, f"motion, up to {high:.1f}{unit}{enlarged}", 12, _FAINT)
+    page.write(left, 10, f"motion, up to {high:.1f}{unit}", 12, _FAINT)
     return page.done()
 
 
 def _played(base: Image, scenes: Sequence[Scene], position: int, last: int) -> Image:
-    """Return the panel at one moment: play head, time and the scores of the interval there."""
+    """Return the panel at one moment: play head, time, and scores and scale of what is on."""
     page = Page(base.copy())
     width = base.shape[1]
     left, _, top, bottom = _timeline(width)
@@ -215,10 +214,11 @@ def _played(base: Image, scenes: Sequence[Scene], position: int, last: int) -> I
     cv2.line(page.pixels, (x, top - 4), (x, bottom + 4), _INK, 1)
     fps = next((s.answer.fps for s in scenes if s.answer.fps), None)
     when = "" if fps is None else f"   {position / fps:.3f} s"
-    page.write(left, bottom + 7, f"frame {position}{when}", 12, _FAINT)
-    now = [scene.answer for scene in scenes if scene.covers(position)]
-    for answer in now[:1]:
-        _write_scores(page, answer, width - _BARS_PX - _MARGIN)
+    now = [scene for scene in scenes if scene.covers(position)][:1]
+    flow = "".join(f"   flow drawn {s.magnify / s.scale:.0f} times larger" for s in now)
+    page.write(left, bottom + 7, f"frame {position}{when}{flow}", 12, _FAINT)
+    for scene in now:
+        _write_scores(page, scene.answer, width - _BARS_PX - _MARGIN)
     return page.done()
 
 
