@@ -1,4 +1,4 @@
-"""Peak memory on what is long, many or huge: ``python -m tests.memory hour many sparse``."""
+"""Peak memory on what is long, many or huge: ``python -m tests.memory hour search many sparse``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 
+from mecli.bench.film import film
 from mecli.video import read_frames, write_video
 
 SAMPLE = Path(__file__).parent.parent / "sample_data"
@@ -59,6 +61,35 @@ def hour(folder: Path) -> list[list[str]]:
     ]
 
 
+def search(folder: Path) -> list[list[str]]:
+    """Make videos of 640×480 at 200 frames/s, one and three minutes long."""
+    frames = [frame.image for frame in read_frames(SAMPLE / "clips" / "long01.mp4")]
+    write_video(folder / "part.mp4", film(iter(frames), 1000), 200.0)
+    for minutes in (1, 3):
+        _repeat(folder / "part.mp4", folder / f"{minutes}min.mp4", 12 * minutes)
+    chosen = ["--jobs", "1", "--timeout", "36000"]
+    return [
+        ["spot", str(folder / "1min.mp4"), "--landmarks", "embedded", *chosen],
+        ["spot", str(folder / "3min.mp4"), "--landmarks", "embedded", *chosen],
+        ["predict", str(folder / "3min.mp4"), "--checkpoint", "bundled", *chosen],
+    ]
+
+
+def _repeat(part: Path, out: Path, times: int) -> None:
+    """Write the encoded frames of `part` into `out` that many `times`, undecoded."""
+    with av.open(str(out), "w") as written:
+        stream, start = None, 0
+        for _ in range(times):
+            with av.open(str(part)) as read:
+                stream = stream or written.add_stream_from_template(read.streams.video[0])
+                packets = [packet for packet in read.demux(video=0) if packet.size]
+                for packet in packets:
+                    packet.pts, packet.dts = (packet.pts or 0) + start, (packet.dts or 0) + start
+                    packet.stream = stream
+                    written.mux(packet)
+                start += sum(packet.duration or 0 for packet in packets)
+
+
 def many(folder: Path) -> list[list[str]]:
     """Make ten thousand clips of two pictures each, none of which shows a face."""
     import cv2
@@ -98,7 +129,9 @@ def sparse(folder: Path) -> list[list[str]]:
 def main() -> int:
     """Print peak, exit code and time of each command."""
     parser = argparse.ArgumentParser(prog="python -m tests.memory", description=__doc__)
-    parser.add_argument("what", choices=[f.__name__ for f in (hour, many, sparse)], nargs="+")
+    parser.add_argument(
+        "what", choices=[f.__name__ for f in (hour, search, many, sparse)], nargs="+"
+    )
     for what in parser.parse_args().what:
         with tempfile.TemporaryDirectory(prefix="mecli-memory-") as name:
             for words in globals()[what](Path(name)):
