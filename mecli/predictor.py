@@ -113,7 +113,9 @@ class Predictor:
         answer, or whatever ``mecli predict`` takes: a video, a folder of images, a corpus;
         for these `fps` stands before what the file says, as for a film in slow motion.
         `onset`, `apex` and `offset` are 0-based frames of an array, inclusive; what is not
-        given is found. Raises `InputError` for a path that holds no clips.
+        given is found. Arrays and videos of more than two seconds of which no moment is
+        given are searched: an answer for each expression, its `kind` ``micro`` or ``macro``,
+        or one of kind ``nothing``. Raises `InputError` for a path that holds no clips.
         """
         if isinstance(clip, np.ndarray):
             held = Held(clip, fps)
