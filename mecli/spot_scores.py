@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mecli import labels, metrics
+from mecli import guard, labels, metrics
 from mecli.corpora.recordings import recordings
 from mecli.corpora.sources import read_sources
 from mecli.errors import InputError
@@ -120,7 +120,7 @@ def _minutes(found: Iterable[Recording]) -> float | None:
         if isinstance(clip.frames, tuple):
             count, fps = len(clip.frames), clip.fps
         else:
-            info = probe(clip.frames)
+            info = guard.call(probe, clip.frames, what=str(clip.location))
             count, fps = info.frame_count or 0, clip.fps or info.fps
         if not count or not fps:
             return None
