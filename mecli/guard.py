@@ -137,6 +137,8 @@ def _live(make: Callable[[], object], pipe: Connection, cpu_s: int, memory: int)
         used = int(Path("/proc/self/statm").read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")
         _limit("RLIMIT_DATA", used + memory)
         serve(make, pipe, lambda: _limit("RLIMIT_CPU", 1 + int(time.process_time()) + cpu_s))
+    except BaseException:  # noqa: BLE001 - a bug, which has nobody else to tell it to
+        os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(1)
 

@@ -52,6 +52,9 @@ class Book:
     def stumble(self) -> None:
         raise KeyError("a bug")
 
+    def stumbling(self) -> threading.Lock:
+        return threading.Lock()
+
     def refuse(self) -> None:
         raise UnknownName("book", "b", ["a"])
 
@@ -179,3 +182,13 @@ def test_patience_grows_with_what_a_file_fills_on_the_disk(tmp_path: Path) -> No
     least = guard.CPU_S + 1
     assert guard.patience_s([sparse]) == guard.patience_s([tmp_path / "none"]) == least
     assert guard.patience_s([full]) == least + 4
+
+
+def test_an_answer_that_cannot_travel_is_told_as_the_bug_it_is(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    book = guarded()
+    with pytest.raises(InputError, match=r"crashed its reader \(exit code 1\)"):
+        book.ask("stumbling")
+    assert "cannot pickle" in capfd.readouterr().err
+    book.close()
