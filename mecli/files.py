@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import json
 import os
 import secrets
 import stat
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mecli.errors import InputError, NotWritten
 
 if TYPE_CHECKING:
+    from _csv import Reader
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
@@ -147,3 +150,14 @@ def lines(stream: TextIO, name: str) -> Iterator[str]:
         if len(line) == _LONGEST_LINE:
             raise InputError(f"{name}: has a line of more than {_LONGEST_LINE >> 20} MiB")
         yield line
+
+
+def csv_reader(lines: Iterable[str]) -> Reader:
+    """Return a reader of `lines`, parted by whichever mark comes first in the first of them.
+
+    Spreadsheets part by semicolons where a comma is the decimal point, or by tabs.
+    """
+    ahead = iter(lines)
+    header = next(ahead, "")
+    delimiter = next((c for c in header if c in ",;\t"), ",")
+    return csv.reader(chain([header], ahead), delimiter=delimiter)

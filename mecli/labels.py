@@ -59,8 +59,13 @@ def from_csv(path: Path, annotations: Iterable[Annotation]) -> LabelTable:
 
 def _read_table(path: Path) -> tuple[str, dict[str, str]]:
     try:
-        table = list(csv.reader(io.StringIO(files.read_text(path), newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
+        table = list(files.csv_reader(io.StringIO(files.read_text(path), newline="")))
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: cannot be read as a CSV label table: it is not UTF-8 ({error.reason}); "
+            "save it as 'CSV UTF-8'"
+        ) from error
+    except csv.Error as error:
         raise InputError(f"{path}: cannot be read as a CSV label table: {error}") from error
     header = [cell.strip().casefold() for cell in table[0]] if table else []
     key = next((k for k in ("clip", "label") if k in header), None)

@@ -96,7 +96,10 @@ def read_predictions(source: str | Path, stdin: TextIO | None = None) -> Predict
     try:
         text = files.read_text(Path(source))
     except UnicodeDecodeError as error:
-        raise InputError(f"{source}: cannot be read as CSV: {error}") from error
+        raise InputError(
+            f"{source}: cannot be read as CSV: it is not UTF-8 ({error.reason}); "
+            "save it as 'CSV UTF-8'"
+        ) from error
     return _parse(str(source), io.StringIO(text, newline=""))
 
 
@@ -196,7 +199,7 @@ def _number(word: str) -> int | None:
 
 def _parse(source: str, file: TextIO) -> PredictionTable:
     try:
-        reader = csv.reader(files.lines(file, source))
+        reader = files.csv_reader(files.lines(file, source))
         header = [cell.strip().removeprefix("\ufeff") for cell in next(reader, [])]
         columns = _columns(source, header)
         mark = columns.pop(MARK, None)

@@ -88,11 +88,18 @@ def test_a_broken_csv_is_named(tmp_path: Path, text: str, message: str) -> None:
         apply_scheme(str(path), [])
 
 
+def test_a_csv_of_own_classes_may_be_parted_by_semicolons(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("label;class\nhappiness;good\nfear;bad\n")
+    table = apply_scheme(str(path), [Annotation("c/s/x", "c", {"emotion": "fear"})])
+    assert (table.classes, table.index) == (("good", "bad"), {"c/s/x": 1})
+
+
 def test_a_missing_or_binary_csv_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         apply_scheme(str(tmp_path / "none.csv"), [])
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\xd8")
-    with pytest.raises(InputError, match="cannot be read as a CSV"):
+    with pytest.raises(InputError, match=r"is not UTF-8.*; save it as 'CSV UTF-8'"):
         apply_scheme(str(tmp_path / "binary.csv"), [])
 
 

@@ -106,11 +106,17 @@ def test_a_spreadsheets_mark_blank_lines_and_extra_columns_do_no_harm(tmp_path: 
     assert read("\ufeffclip,label,prediction\nc/s/x,a,b\n").rows == read_predictions(path).rows
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_what_a_spreadsheet_parts_otherwise_is_read_alike(delimiter: str) -> None:
+    text = "clip,label,prediction,score_a\nc/s/x,a,b,0.25\n"
+    assert read(text.replace(",", delimiter)) == read(text)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", r"no column clip, label, prediction; header is '\(empty\)'"),
-        ("clip;label\nx;a", "no column clip, label, prediction; header is 'clip;label'"),
+        ("clip;label\nx;a", "no column prediction; header is 'clip,label'"),
         (f"{HEADER}\n", "holds no predictions, only a header"),
         (f"{HEADER},Label\n", "column 'label' occurs twice"),
         (f"{HEADER}\na,b\n", "line 2 has 2 cells, expected 5"),
@@ -136,7 +142,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_predictions("-")
     path = tmp_path / "latin.csv"
     path.write_bytes(b"clip,label,prediction\nc/s/\xe9,a,b\n")
-    with pytest.raises(InputError, match="cannot be read as CSV: 'utf-8' codec"):
+    with pytest.raises(InputError, match="cannot be read as CSV: it is not UTF-8"):
         read_predictions(path)
 
 
