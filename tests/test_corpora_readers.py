@@ -361,7 +361,7 @@ def test_flow_archive_with_a_file_column_and_images_in_their_own_folder(tmp_path
 
 
 def test_flow_archive_knows_people_whose_zeros_a_data_frame_has_dropped(tmp_path: Path) -> None:
-    rows = ["dataset,sub,filename_o,label", "samm,6,006_1_2,0", "smic,s3,s3_ne_11,0"]
+    rows = ["dataset,sub,filename_o,label", "SAMM,6,006_1_2,0", "SMIC-HS,s3,s3_ne_11,0"]
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     miniatures.touch(tmp_path, ["006_006_1_2 .png", "006_006_1_2_1 .png", "s03_s03_ne_11 .png"])
     reading = inspect(tmp_path)

@@ -15,7 +15,14 @@ from mecli.clips import Clip, check_part
 from mecli.corpora.frames import Disk, natural_key
 from mecli.corpora.indexed import pad
 from mecli.corpora.reading import Reading
-from mecli.corpora.sheets import Table, find_table, plain, positional_table, read_sheets
+from mecli.corpora.sheets import (
+    Table,
+    find_table,
+    normalise,
+    plain,
+    positional_table,
+    read_sheets,
+)
 from mecli.errors import InputError
 from mecli.schemes.megc2019 import CLASSES as MEGC2019_CLASSES
 
@@ -23,7 +30,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Set
 
 _FIELDS = ("corpus", "subject", "clip", "label")
-# How the composite's corpora call their people; data frames write '006' as 6.
+# How the composite's corpora are called here, and how they call their people: data frames
+# write '006' as 6.
+_CORPORA = {
+    "casme2": "casme2",
+    "casmeii": "casme2",
+    "samm": "samm",
+    "smic": "smic",
+    "smichs": "smic",
+}
 _PEOPLE = {"casme2": ("sub", 2), "samm": ("", 3), "smic": ("s", 2)}
 _CLASSES = {
     **{str(index): name for index, name in enumerate(MEGC2019_CLASSES)},
@@ -125,10 +140,12 @@ def _images(disk: Disk, folder: Path) -> dict[str, Path]:
 
 
 def _mended(cells: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the cells of a row with the subject as its corpus writes it."""
-    if cells["corpus"] not in _PEOPLE:
-        return cells
-    return {**cells, "subject": pad(cells["subject"], *_PEOPLE[cells["corpus"]])}
+    """Return the cells of a row with corpus and subject as other readers call them."""
+    corpus = _CORPORA.get(normalise(cells["corpus"]), cells["corpus"])
+    subject = cells["subject"]
+    if corpus in _PEOPLE:
+        subject = pad(subject, *_PEOPLE[corpus])
+    return {**cells, "corpus": corpus, "subject": subject, "written": cells["subject"]}
 
 
 def _mains(images: Iterable[str], rows: Iterable[Mapping[str, str]]) -> list[str]:
@@ -142,7 +159,7 @@ def _mains(images: Iterable[str], rows: Iterable[Mapping[str, str]]) -> list[str
     mains = []
     for cells in rows:
         named = Path(cells.get("file", "")).stem.strip()
-        main = (named or f"{cells['subject']}_{cells['clip']}").casefold()
+        main = (named or f"{cells['written']}_{cells['clip']}").casefold()
         near = alike.get(_without_zeros(main), ())
         mains.append(near[0] if len(near) == 1 and main not in near else main)
     return mains
