@@ -70,6 +70,8 @@ def test_a_terminal_breaks_words_where_it_ends_and_colours_what_is_wrong(
     told = ["a    b", "one  word and word and word", "     and word", "two  x"]
     assert render([table], Terminal()).splitlines() == told
     assert render([table]).splitlines()[1] == "one  word and word and word and word"
+    paths = Table(["a", "b"], [["one", f"word /a/{'b-' * 20}"]], left=2)
+    assert render([paths], Terminal()).splitlines()[1:] == ["one  word", f"     /a/{'b-' * 20}"]
     numbers = Table(["name", "score"], [["n" * 40, "0.5"]])
     assert len(render([numbers], Terminal()).splitlines()) == 2
     monkeypatch.delenv("NO_COLOR")

@@ -108,7 +108,9 @@ def _lines(table: Table, width: int | None) -> list[list[str]]:
 
 
 def _broken(cells: Sequence[str], room: int) -> Iterator[list[str]]:
-    first, *rest = textwrap.wrap(cells[-1], room) or [""]
+    # Paths and names stay whole, so that they can be copied.
+    words = textwrap.wrap(cells[-1], room, break_long_words=False, break_on_hyphens=False)
+    first, *rest = words or [""]
     yield [*cells[:-1], first]
     for more in rest:
         yield [*([""] * (len(cells) - 1)), more]
