@@ -235,6 +235,30 @@ def test_the_last_line_says_what_was_written_and_what_follows(
     assert closing.line(verb, params, result) == said
 
 
+@pytest.mark.parametrize(
+    ("verb", "params", "said"),
+    [
+        ("check", {"sources": ["CASME2/"]}, ""),
+        ("verify", {"caches": None}, "next: mecli repair"),
+        ("verify", {"caches": ["a.h5", "runs/1"]}, "next: mecli repair a.h5 runs/1"),
+        ("repair", {"caches": ["a.h5"], "apply": False}, "next: mecli repair a.h5 --apply"),
+        ("repair", {"caches": ["a.h5"], "apply": True}, ""),
+        ("extract", {"only_list": False, "cache": Path("nothing-was-extracted.h5")}, ""),
+    ],
+)
+def test_after_a_failure_the_last_line_says_what_mends_it(
+    verb: str, params: dict[str, Any], said: str
+) -> None:
+    assert closing.line(verb, params, None, failed=True) == said
+
+
+def test_what_is_damaged_is_followed_by_repair(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    told = run("verify", str(tmp_path / "a.h5"), "-j", "0")
+    assert told.exit_code == 3
+    assert told.stderr == f"next: mecli repair {tmp_path / 'a.h5'}\n"
+
+
 def test_the_last_line_goes_to_stderr_and_not_beside_json(sample: Path) -> None:
     told = run("check", str(sample))
     assert told.stderr == f"next: mecli extract {sample}\n"

@@ -16,14 +16,16 @@ _WRITTEN = ("out", "csv", "eaf", "overlay", "report", "report_file", "figures")
 _DEFAULT_CACHE = "mecli.h5"
 
 
-def line(verb: str, params: Params, result: Any) -> str:
+def line(verb: str, params: Params, result: Any, *, failed: bool = False) -> str:
     """Return the last line of `verb`, which was told `params` and returned `result`.
 
-    It is empty where nothing was written and no verb follows.
+    It is empty where nothing was written and no verb follows. After a verb that `failed` in
+    part, what mends it may follow.
     """
     # A flag of such a name writes to stdout.
     written = [str(params[name]) for name in _WRITTEN if isinstance(params.get(name), Path)]
-    extra, following = _VERBS.get(verb, _nothing)(params, result)
+    after = _AFTER_FAILURE if failed and verb in _AFTER_FAILURE else _VERBS
+    extra, following = after.get(verb, _nothing)(params, result)
     # A clip that failed may be the only one there was.
     said = [name for name in (*extra, *written) if name != "-" and Path(name).exists()]
     parts = [f"wrote {', '.join(said)}"] if said else []
@@ -35,7 +37,7 @@ def _nothing(_params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str
 
 
 def _extract(params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:
-    if params["only_list"]:
+    if params["only_list"] or not params["cache"].exists():
         return (), ()
     cache = str(params["cache"])
     return (cache,), ("mecli", "train", *(["-c", cache] if cache != _DEFAULT_CACHE else []))
@@ -65,6 +67,20 @@ def _merge(params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:
     return (), ("mecli", "info", str(out)) if out is not None else ()
 
 
+def _verify(params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:
+    return (), ("mecli", "repair", *(params["caches"] or ()))
+
+
+def _repair(params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:
+    named = params["caches"] or ()
+    return (), () if params["apply"] else ("mecli", "repair", *named, "--apply")
+
+
+_AFTER_FAILURE: Mapping[str, Callable[[Params, Any], tuple[Sequence[str], Sequence[str]]]] = {
+    "check": _nothing,
+    "verify": _verify,
+    "repair": _repair,
+}
 _VERBS: Mapping[str, Callable[[Params, Any], tuple[Sequence[str], Sequence[str]]]] = {
     "extract": _extract,
     "train": _train,

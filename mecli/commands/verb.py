@@ -92,13 +92,13 @@ class Verb(TyperCommand):
             result = super().invoke(ctx)
         except typer.Exit as left:
             if left.exit_code == InputError.exit_code:
-                self._close(ctx, None)
+                self._close(ctx, None, failed=True)
             raise
         self._close(ctx, result)
         return result
 
-    def _close(self, ctx: Any, result: Any) -> None:
-        line = closing.line(" ".join(words(ctx)), ctx.params, result)
+    def _close(self, ctx: Any, result: Any, *, failed: bool = False) -> None:
+        line = closing.line(" ".join(words(ctx)), ctx.params, result, failed=failed)
         if line and not ctx.params.get("json"):
             terminal.note(line)
 
