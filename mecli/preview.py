@@ -16,7 +16,8 @@ from mecli.errors import InputError, UsageError
 from mecli.landmarks.choose import choose, resolve
 from mecli.preprocess import preprocess
 from mecli.recipe import Recipe
-from mecli.report.pictures import MOMENTS, contact_sheet, html_page, png, stacked
+from mecli.report.pictures import MOMENTS, contact_sheet, png, stacked
+from mecli.report.preview_page import page
 from mecli.video import frames_at
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def preview(
     if out.suffix.casefold() == ".png":
         files.write_bytes(out, png(stacked(list(pages.values()))))
     else:
-        files.write_text(out, html_page(pages))
+        files.write_text(out, page(pages))
     return Preview(out, tuple(pages), failures)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -260,16 +258,3 @@ def png(image: Image) -> bytes:
     swap = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     bgr: Any = image if image.ndim == 2 else cv2.cvtColor(image, swap[image.shape[2]])
     return cv2.imencode(".png", bgr)[1].tobytes()
-
-
-def html_page(pages: Mapping[str, Image]) -> str:
-    """Return a self-contained page with the contact sheet of each clip."""
-    parts = []
-    for clip_id, image in pages.items():
-        name, data = html.escape(clip_id), base64.b64encode(png(image)).decode()
-        parts.append(f'<h2>{name}</h2>\n<img alt="{name}" src="data:image/png;base64,{data}">')
-    style = "body{font-family:sans-serif;margin:2em}img{max-width:100%;border:1px solid #ddd}"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>mecli preview</title>'
-        f"<style>{style}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
-    )
