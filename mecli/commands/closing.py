@@ -37,9 +37,9 @@ def _nothing(_params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str
 
 
 def _extract(params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:
-    if params["only_list"] or not params["cache"].exists():
-        return (), ()
     cache = str(params["cache"])
+    if params["only_list"] or not Path(cache).exists():
+        return (), ()
     return (cache,), ("mecli", "train", *(["-c", cache] if cache != _DEFAULT_CACHE else []))
 
 

@@ -47,7 +47,8 @@ def _magnifications(_ctx: Any) -> Sequence[str]:
 def _topics(ctx: Any) -> Sequence[str]:
     from mecli.guide.topics import TOPICS, schemas
 
-    return schemas() if ctx.params.get("topic") == ["schema"] else (*TOPICS, "schema")
+    said = [*(ctx.params.get("topic") or ()), *ctx.args]
+    return schemas() if said == ["schema"] else (*TOPICS, "schema")
 
 
 def _presets(ctx: Any) -> Sequence[str]:
