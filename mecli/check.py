@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from mecli import registry
+from mecli.corpora import published
 from mecli.corpora.sources import expand, inspect_sources
 from mecli.errors import InputError
 from mecli.report.check import CheckResult, SourceCheck
@@ -79,7 +80,7 @@ def _check(reading: Reading) -> SourceCheck:
     known = {name: registry.load("corpus", name) for name in corpora if name in registry.CORPORA}
     title = known[reading.corpus].title if reading.corpus in known else ""
     licences = tuple((name, entry.licence) for name, entry in known.items())
-    return SourceCheck(reading, title, licences, missing, odd)
+    return SourceCheck(reading, title, licences, missing, odd, published.differences(reading))
 
 
 def _is_about_frames(issue: str) -> bool:

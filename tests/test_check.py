@@ -14,7 +14,7 @@ from mecli import cli
 from mecli.check import CheckOptions, check
 from mecli.errors import InputError, UnknownName
 from mecli.report.check import to_json, to_text
-from tests.miniatures import MINIATURES
+from tests.miniatures import MINIATURES, frames
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,6 +154,24 @@ def test_one_bad_source_of_several_does_not_stop_the_others(tmp_path: Path) -> N
     assert "not read (1)" in to_text(result)
     with pytest.raises(UnknownName, match="did you mean 'casme2'"):
         check([good], CheckOptions(corpus="casme-2"))
+
+
+def test_classes_are_counted_against_what_the_owners_publish(tmp_path: Path) -> None:
+    for emotion, short, clips in (("negative", "ne", 70), ("positive", "po", 51)):
+        for clip in range(clips):
+            folder = tmp_path / "HS" / "s1" / "micro" / emotion / f"s1_{short}_{clip}"
+            frames(folder, 1, 1, "image{:06d}.bmp")
+    (source,) = check([tmp_path]).sources
+    assert source.published == ("surprise: 43 published, 0 here",)
+    assert "surprise: 43 published, 0 here" in to_text(check([tmp_path]))
+    for clip in range(43):
+        folder = tmp_path / "HS" / "s2" / "micro" / "surprise" / f"s2_sur_{clip}"
+        frames(folder, 1, 1, "image{:06d}.bmp")
+    whole = check([tmp_path])
+    assert whole.sources[0].published == ()
+    assert "as many clips of each class" in to_text(whole)
+    (tmp_path / "HS").rename(tmp_path / "VIS")
+    assert check([tmp_path]).sources[0].published is None
 
 
 def test_long_tables_are_cut_and_say_so(tmp_path: Path) -> None:

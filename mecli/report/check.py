@@ -32,6 +32,8 @@ class SourceCheck:
     """Clip id → frames that are absent, empty or not where the annotation says."""
     odd: dict[str, tuple[str, ...]]
     """Clip id → cells of its annotation that were mended, skipped or taken as unknown."""
+    published: tuple[str, ...] | None = None
+    """Classes that have more or fewer clips than the owners publish; None if not known."""
 
     @property
     def clips(self) -> list[Clip]:
@@ -87,6 +89,7 @@ def _source_json(source: SourceCheck) -> dict[str, Any]:
         "classes_by_subject": {
             person: dict(classes) for person, classes in _by_subject(source.clips).items()
         },
+        "published": None if source.published is None else list(source.published),
         "missing": {clip: list(what) for clip, what in source.missing.items()},
         "odd": {clip: list(what) for clip, what in source.odd.items()},
         "differences": list(reading.notes),
@@ -131,6 +134,7 @@ def _facts(source: SourceCheck) -> Table:
         ["form", reading.form or "–"],
         ["sheet", "none" if reading.sheet is None else str(reading.sheet)],
         ["clips", f"{len(clips)} of {people}, {apexes} with an apex"],
+        *_published(source),
         ["frames", f"{images} images, {count(videos, 'video')}"],
         ["fps", ", ".join(rates) or "–"],
     ]
@@ -143,6 +147,12 @@ def _facts(source: SourceCheck) -> Table:
         rows.append(["action units", ", ".join(f"{unit}: {n}" for unit, n in ordered)])
     rows += [[f"licence {name}", text] for name, text in source.licences]
     return Table([str(reading.root), ""], rows, left=2)
+
+
+def _published(source: SourceCheck) -> list[list[str]]:
+    if source.published is None:
+        return []
+    return [["published", "; ".join(source.published) or "as many clips of each class"]]
 
 
 def _images(clip: Clip) -> int:
