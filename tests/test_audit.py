@@ -211,6 +211,17 @@ class TestPapers:
             "made/s0/c9: scored with seed 0, but not in the table",
         )
 
+    def test_people_known_from_another_corpus_are_no_difference(self, tmp_path: Path) -> None:
+        made = [
+            record(f"00{s}", f"c{c}", c, corpus=corpus)
+            for corpus in ("samm", "samm-lv")
+            for s in range(3)
+            for c in range(3)
+        ]
+        cache = write_cache(tmp_path / "c.h5", made)
+        options = TrainOptions((cache,), "flow-svm", jobs=0, final=False, runs=tmp_path)
+        assert only(train(options).run, "predictions").verdict == "ok"
+
     def test_an_oracle_is_a_leak(self, run: Path) -> None:
         rewrite(run, lambda document: document.update(selection="oracle"))
         assert only(run, "selection").verdict == "leak"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mecli import runs
-from mecli.clips import UNKNOWN_SUBJECT
+from mecli.clips import UNKNOWN_SUBJECT, person_of
 from mecli.leaks.case import persons_of
 from mecli.report.audit import Finding
 from mecli.training import folder
@@ -119,7 +119,7 @@ def _differences(
         yield f"fold {row.fold}, but run.json tests it in {fold_of.get(row.clip, 'none')}"
     if row.label != labels.get(row.clip, row.label):
         yield f"label {row.label}, but the cache says {labels[row.clip]}"
-    if row.clip.split("/")[:2] != row.subject.split("/")[:2]:
+    if person_of(*row.clip.split("/")[:2]) != row.subject:
         yield f"is listed under {row.subject}"
 
 
