@@ -37,6 +37,7 @@ class ExtractOptions:
     steps: int = 16
     temporal: str = "uniform"
     flow: str = "dis"
+    head_motion: str = "rigid"
     images: tuple[int, ...] = (0,)
     magnify: str = "none"
     jobs: int | None = None
@@ -175,6 +176,7 @@ def extract(
         steps=options.steps,
         temporal=options.temporal,
         flow=options.flow,
+        head_motion=options.head_motion,
         landmarks=landmarker,
         images=options.images,
         magnify=options.magnify,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mecli.errors import InputError
+from mecli.flow import remove_head_motion
 from mecli.rois import FACE_SIZE
 
 if TYPE_CHECKING:
@@ -28,10 +29,27 @@ _NOSE_Y, _NOSE_WIDTH, _NOSE_HEIGHT = 0.18, 0.012, 0.06
 _RIDGE = np.array([0.0] * 4 + [0.5] * 2 + [20.0] * 8)
 _ITERATIONS = 6
 _FEWEST_PLACES = 12
-_FLOOR_PX = 0.06
+_SPARSE_FROM = 60
+"""Rows of a map of which every second one, and every second column, is enough to fit."""
+_FLOOR_PX, _FIELD_FLOOR_PX = 0.06, 0.04
 _SKIN, _MOUTH = 0.1, 0.03
 _LID_PX = ((7.0, 11.0), (7.0, 9.0))
 _EYES = (slice(36, 42), slice(42, 48))
+
+
+def rigid(flow: NDArray[np.float32], landmarks: ArrayLike) -> NDArray[np.float32]:
+    """Return `flow` (T, H, W, 2) less what the rigid head does; see `remove_rigid_motion`."""
+    return remove_rigid_motion(flow, landmarks)[0]
+
+
+def polynomial(flow: NDArray[np.float32], landmarks: ArrayLike) -> NDArray[np.float32]:
+    """Return `flow` (T, H, W, 2) less a quadratic field; see `mecli.flow.remove_head_motion`."""
+    return remove_head_motion(flow, floor_px=_FIELD_FLOOR_PX)
+
+
+def none(flow: NDArray[np.float32], landmarks: ArrayLike) -> NDArray[np.float32]:
+    """Return `flow` as it is."""
+    return flow
 
 
 def remove_rigid_motion(
@@ -54,19 +72,31 @@ def remove_rigid_motion(
             f"flow has shape {flow.shape} and landmarks {points.shape}, expected (T, H, W, 2) "
             "and (68, 2)"
         )
-    places = _places(*flow.shape[1:3])
-    left, turned = without_rigid_motion(flow.reshape(len(flow), -1, 2), places, points)
+    height, width = flow.shape[1:3]
+    step = 2 if height >= _SPARSE_FROM else 1
+    looked_at = np.arange(height * width).reshape(height, width)[::step, ::step].ravel()
+    places = _places(height, width)
+    left, turned = without_rigid_motion(flow.reshape(len(flow), -1, 2), places, points, looked_at)
     return left.reshape(flow.shape), turned
 
 
 def without_rigid_motion(
-    shifts: NDArray[Any], places: Floats, landmarks: Floats
+    shifts: NDArray[Any],
+    places: Floats,
+    landmarks: Floats,
+    looked_at: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the `shifts` (T, V, 2) of `places` (V, 2) less the head's; see `remove_rigid_motion`.
 
-    All in pixels of the 240×280 face.
+    All in pixels of the 240×280 face. The fit looks at the places numbered `looked_at`, at
+    all by default.
     """
-    fields, votes = _fields(places), _votes(landmarks, places)
+    whole, everything = _fields(places), shifts.reshape(len(shifts), -1).astype(np.float64)
+    fields = whole
+    if looked_at is not None:
+        places, shifts = places[looked_at], shifts[:, looked_at]
+        fields = whole.reshape(-1, 2, whole.shape[1])[looked_at].reshape(-1, whole.shape[1])
+    votes = _votes(landmarks, places)
     if (votes == 1.0).sum() < _FEWEST_PLACES:
         raise InputError("landmarks span no face: hardly anything lies between eyes and nose")
     observed = shifts.reshape(len(shifts), -1).astype(np.float64)
@@ -80,7 +110,8 @@ def without_rigid_motion(
         square = (left.reshape(shifts.shape) ** 2).sum(axis=-1)
         usual = np.median(square[:, votes == 1.0], axis=1, keepdims=True)
         believed = (1.0 + square / np.maximum(4.0 * usual, _FLOOR_PX**2)) ** -2
-    return left.reshape(shifts.shape).astype(np.float32), solution[:, 4:6].astype(np.float32)
+    left = (everything - solution @ whole.T).reshape(len(shifts), -1, 2)
+    return left.astype(np.float32), solution[:, 4:6].astype(np.float32)
 
 
 def _solve(fields: Floats, weights: Floats, observed: Floats) -> Floats:

@@ -16,7 +16,7 @@ import numpy as np
 from mecli import magnification, quality, registry
 from mecli.alignment import compose, face_transform, warp
 from mecli.errors import InputError
-from mecli.flow import dense_flow, reduce, remove_head_motion
+from mecli.flow import dense_flow, reduce
 from mecli.flow_images import record_of_images
 from mecli.footage import (
     Footage,
@@ -99,7 +99,10 @@ def preprocess(
     known_apex = interval.apex is not None and interval.apex <= last
     apex = interval.apex if known_apex else footage.first + _peak(curve)
     assert apex is not None
-    arrays = _measure(footage, transforms, apex - footage.first, recipe, watch)
+    try:
+        arrays = _measure(footage, transforms, apex - footage.first, recipe, watch)
+    except InputError as error:
+        raise InputError(f"{clip.location}: clip {clip.clip_id}: {error}") from error
     with watch.stage("landmarks"):
         points, positions = _landmarks(footage, landmarker, apex)
     return ClipRecord(
@@ -236,13 +239,15 @@ def _measure(
             magnify = partial(magnification.magnify, recipe.magnify, onset_face)
             steps, apex_face = np.stack([magnify(face) for face in steps]), magnify(apex_face)
     with watch.stage("warp"):
-        boxes = roi_boxes(_apply(transforms[0], footage.landmarks))
+        points = _apply(transforms[0], footage.landmarks)
+        boxes = roi_boxes(points)
         roi_frames = np.stack([crop_rois(face, boxes) for face in steps])
     with watch.stage("flow"):
         reference = _half(onset_face)
-        flow = [_flow(reference, _half(face), recipe.flow) for face in (*steps, apex_face)]
+        moved = [_flow(reference, _half(face), recipe.flow) for face in (*steps, apex_face)]
+        flow = registry.load("head motion", recipe.head_motion)(np.stack(moved), points)
     return {
-        "flow": np.stack(flow[:-1]),
+        "flow": flow[:-1],
         "apex_flow": flow[-1],
         "roi_frames": roi_frames,
         "roi_boxes": boxes,
@@ -278,7 +283,7 @@ def _flow(
         # As the first step nearly always is: the onset frame itself.
         return np.zeros((*GRID, 2), dtype=np.float32)
     unit = FACE_SIZE[0] / _FLOW_SIZE[0]
-    return remove_head_motion(reduce(dense_flow(reference, frame, method), GRID)) * unit
+    return reduce(dense_flow(reference, frame, method), GRID) * unit
 
 
 def _apply(transform: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:

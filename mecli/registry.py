@@ -63,6 +63,12 @@ TEMPORAL: Mapping[str, str] = {
     "tim": "mecli.temporal:tim_matrix",
 }
 
+HEAD_MOTIONS: Mapping[str, str] = {
+    "rigid": "mecli.head_motion:rigid",
+    "polynomial": "mecli.head_motion:polynomial",
+    "none": "mecli.head_motion:none",
+}
+
 MAGNIFICATIONS: Mapping[str, str] = {
     "eulerian": "mecli.magnification:eulerian",
     "lagrangian": "mecli.magnification:lagrangian",
@@ -103,6 +109,7 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
     "model": MODELS,
     "flow": FLOWS,
     "temporal normalisation": TEMPORAL,
+    "head motion": HEAD_MOTIONS,
     "magnification": MAGNIFICATIONS,
     "label scheme": SCHEMES,
     "protocol": PROTOCOLS,

@@ -56,7 +56,7 @@ def test_one_bad_clip_is_recorded_and_the_others_go_on(videos: Path, tmp_path: P
         ]  # fmt: skip
         assert cache.options == {
             "steps": 4, "temporal": "uniform", "flow": "dis", "landmarks": "embedded",
-            "images": [0], "magnify": "none",
+            "images": [0], "magnify": "none", "head_motion": "rigid",
         }  # fmt: skip
         assert "no face" in cache.summary("own/p2/happy_noise").reason
 
@@ -175,6 +175,27 @@ def test_a_missing_back_end_is_no_fault_of_the_clips(
     options = replace(HERE, landmarks="face-alignment")
     with pytest.raises(MissingDependency, match="2DFAN4"):
         extract([str(videos)], tmp_path / "c.h5", options)
+
+
+def test_a_recipe_without_a_head_motion_is_of_the_time_of_the_polynomial() -> None:
+    new, old = Recipe().as_options(), Recipe(head_motion="polynomial").as_options()
+    assert new == {**old, "head_motion": "rigid"}
+    assert Recipe.from_options(old) == Recipe(head_motion="polynomial")
+    assert Recipe.from_options(new) == Recipe()
+    with pytest.raises(InputError, match="are not those of a clip"):
+        Recipe.from_options({**new, "head": "rigid"})
+
+
+def test_a_cache_is_added_to_with_the_head_motion_it_was_made_with(
+    videos: Path, tmp_path: Path
+) -> None:
+    path, old = tmp_path / "c.h5", replace(HERE, head_motion="polynomial")
+    extract([str(videos)], path, old)
+    with open_cache(path) as cache:
+        assert "head_motion" not in cache.options
+    assert extract([str(videos)], path, old).unchanged == 3
+    with pytest.raises(InputError, match=r"\(head_motion not named there, rigid now\)"):
+        extract([str(videos)], path, HERE)
 
 
 def test_the_key_hangs_on_files_annotation_and_recipe(tmp_path: Path) -> None:

@@ -100,6 +100,18 @@ def test_frames_do_not_depend_on_one_another(
     assert np.array_equal(both[1:], alone)
 
 
+def test_a_fine_map_is_fitted_on_a_quarter_of_its_cells(
+    face: tuple[NDArray[np.float32], Floats, Floats],
+) -> None:
+    coarse = turned(face, 0.01, -0.02, 0.005) + 0.5
+    coarse[0, :8, :, 1] -= 1.0
+    fine = coarse.repeat(2, axis=1).repeat(2, axis=2)
+    left, turn = remove_rigid_motion(fine, face[0])
+    expected, known = remove_rigid_motion(coarse, face[0])
+    assert np.abs(left[:, ::2, ::2] - expected).mean() < 0.05
+    assert np.abs(turn - known).max() < 0.1
+
+
 def test_other_shapes_are_refused() -> None:
     upside_down = np.full((68, 2), 150.0)
     upside_down[27:36] = 50.0

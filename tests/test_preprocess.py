@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
 import numpy as np
@@ -14,8 +14,8 @@ from mecli.alignment import invert
 from mecli.clips import Clip
 from mecli.corpora.sources import read_sources
 from mecli.errors import InputError, UnknownName
-from mecli.flow import remove_head_motion
 from mecli.footage import Stopwatch
+from mecli.head_motion import polynomial, rigid
 from mecli.landmarks.choose import choose
 from mecli.preprocess import GRID, preprocess
 from mecli.recipe import Recipe
@@ -26,7 +26,7 @@ from mecli.video import read_frames
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mecli.interfaces import Landmarker
+    from mecli.interfaces import Face, Landmarker
 
 RECIPE = Recipe(steps=6)
 
@@ -71,7 +71,8 @@ def test_flow_follows_the_known_motion_of_synthetic_faces(
         frames = write_images(tmp_path / str(k), [pair.onset, pair.apex])
         record = preprocess(Clip("t", "s", str(k), frames, 0, 1, 1), RECIPE, landmarker)
         assert pair.flow is not None
-        truth = remove_head_motion(on_face_grid(pair.flow, record.transforms[0]))
+        points = record.landmarks[0] @ record.transforms[0][:, :2].T + record.transforms[0][:, 2]
+        truth = rigid(on_face_grid(pair.flow, record.transforms[0])[None], points)[0]
         size = np.hypot(truth[..., 0], truth[..., 1])
         moving = (size > 0.5) & (size < 6)
         correlations.append(
@@ -80,6 +81,40 @@ def test_flow_follows_the_known_motion_of_synthetic_faces(
         errors.append(np.hypot(*(record.apex_flow - truth)[size < 6].T).mean())
     assert np.median(correlations) > 0.8
     assert np.median(errors) < 0.3
+
+
+def test_head_motion_is_taken_out_as_the_recipe_says(
+    landmarker: Landmarker, clips: dict[str, Clip]
+) -> None:
+    kinds = ("none", "polynomial", "rigid")
+    whole, field, head = (
+        preprocess(clips["s01_02"], Recipe(steps=4, head_motion=kind), landmarker) for kind in kinds
+    )
+    points = whole.landmarks[0] @ whole.transforms[0][:, :2].T + whole.transforms[0][:, 2]
+    np.testing.assert_allclose(head.flow, rigid(whole.flow, points), atol=1e-6)
+    np.testing.assert_allclose(field.flow, polynomial(whole.flow, points), atol=1e-6)
+    assert np.abs(head.apex_flow - field.apex_flow).max() > 0.1
+    assert np.array_equal(head.roi_frames, whole.roi_frames)
+
+
+def test_landmarks_that_span_no_face_are_an_error_of_that_clip(
+    landmarker: Landmarker, clips: dict[str, Clip]
+) -> None:
+    class Upset:
+        """Finds the face, but its nose above its eyes."""
+
+        name: ClassVar[str] = "upset"
+        paper: ClassVar[str] = ""
+        doi: ClassVar[str] = ""
+
+        def find(self, *asked: Any) -> list[list[Face]]:
+            found = landmarker.find(*asked)
+            for face in (face for faces in found for face in faces):
+                face.landmarks[27:36, 1] = face.landmarks[19, 1] - 20
+            return found
+
+    with pytest.raises(InputError, match=r"clip .*s01_02: landmarks span no face"):
+        preprocess(clips["s01_02"], RECIPE, Upset())
 
 
 def test_alignment_takes_a_known_head_motion_out(
@@ -263,6 +298,8 @@ def test_an_unknown_part_of_a_recipe_is_named() -> None:
         Recipe(magnify="lagrange:5")
     with pytest.raises(UnknownName, match="unknown flow 'dsi'"):
         Recipe(flow="dsi")
+    with pytest.raises(UnknownName, match="unknown head motion 'rigit'; did you mean 'rigid'"):
+        Recipe(head_motion="rigit")
     with pytest.raises(UnknownName, match="unknown temporal normalisation"):
         Recipe(temporal="mit")
     with pytest.raises(UnknownName, match="unknown landmarker"):

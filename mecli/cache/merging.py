@@ -109,6 +109,9 @@ def _copy_all(out: Path, places: Mapping[str, Path], options: Mapping[str, Any])
                 cache.copy_into(file, clip_id)
 
 
+_ABSENT = "not named"
+
+
 def check_options(cache: Cache | Reader, options: Mapping[str, Any]) -> None:
     """Raise `InputError` if `cache` was made with other extraction options."""
     if cache.options != json.loads(dump(options)):
@@ -121,7 +124,7 @@ def check_options(cache: Cache | Reader, options: Mapping[str, Any]) -> None:
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     names = sorted(n for n in {*old, *new} if old.get(n) != new.get(n))
-    return ", ".join(f"{n} {old.get(n)} there, {new.get(n)} now" for n in names)
+    return ", ".join(f"{n} {old.get(n, _ABSENT)} there, {new.get(n, _ABSENT)} now" for n in names)
 
 
 def _reserve(path: Path, need: int) -> None:

@@ -97,6 +97,7 @@ _OFFERS: dict[str, Names] = {
     "protocol": _registered("protocol"),
     "landmarks": _registered("landmarker", registry.AUTO),
     "flow": _registered("flow"),
+    "head_motion": _registered("head motion"),
     "temporal": _registered("temporal normalisation"),
     "magnify": _magnifications,
     "engine": _fixed("auto", "pool", "stacked", "sequential"),

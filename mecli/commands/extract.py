@@ -45,6 +45,13 @@ def extract(
         str, typer.Option(help=f"One of: {known('temporal normalisation')}.")
     ] = "uniform",
     flow: FlowName = "dis",
+    head_motion: Annotated[
+        str,
+        typer.Option(
+            help=f"How the head's own motion is taken out, one of: {known('head motion')}. "
+            "polynomial is how it was done at first: it takes much of raised brows along."
+        ),
+    ] = "rigid",
     images: Annotated[
         str,
         typer.Option(
@@ -94,6 +101,7 @@ def extract(
         steps=steps,
         temporal=temporal,
         flow=flow,
+        head_motion=head_motion,
         images=whole_numbers("--images", images),
         magnify=magnify,
         jobs=jobs,
