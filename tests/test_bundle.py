@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TINY = BundleOptions(
-    identities=2, pairs=3, none=0.4, epochs=1, map_identities=2, maps=4, map_epochs=1,
-    held_out=2, jobs=0,
+    identities=2, pairs=3, none=0.4, map_identities=2, maps=4, epochs=1, held_out=2,
+    jobs=0,
 )  # fmt: skip
 SHIPPED = ("bundled-faces", "bundled-maps")
 
