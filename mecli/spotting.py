@@ -32,7 +32,7 @@ THRESHOLD = 0.85
 """Least `Interval.score`: the best F1 in two-fold cross-validation over 65 expressions of
 rendered persons."""
 
-_POSE_S, _COARSE = 4.0, 3
+_POSE_S, _COARSE, _WINDOWS = 4.0, 3, 500
 _NOISE_LAG = 3
 # Below this, pixels of the face or what `Motion.head` counts in, nothing is noise alone.
 _LEAST_NOISE_PX = 0.04
@@ -176,6 +176,9 @@ def _rest(curves: Floats) -> Floats:
     padding = ((reach, reach), (0, 0))
     enough = len(coarse) > reach
     padded = np.pad(coarse, padding, "reflect") if enough else np.pad(coarse, padding, "edge")
-    rest = np.median(sliding_window_view(padded, 2 * reach + 1, axis=0), axis=-1)
+    windows = sliding_window_view(padded, 2 * reach + 1, axis=0)
+    # A median copies every window: of half an hour at once that takes a quarter of a gigabyte.
+    parts = np.array_split(windows, 1 + len(windows) // _WINDOWS)
+    rest = np.concatenate([np.median(part, axis=-1) for part in parts])
     every, places = np.arange(len(curves)), np.arange(0, len(curves), _COARSE)
     return np.stack([np.interp(every, places, column) for column in rest.T], axis=1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -143,3 +144,12 @@ def test_what_is_no_motion_is_refused() -> None:
     with pytest.raises(InputError, match="fps is 0"):
         in_noise(made, head, 0)
     assert in_noise(made[:5], head[:5], FPS).shape == (5, 32)
+
+
+def test_a_long_video_needs_no_more_memory_than_its_curves() -> None:
+    made, head = still(600.0)
+    tracemalloc.start()
+    curves = in_noise(made, head, FPS)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * curves.nbytes
