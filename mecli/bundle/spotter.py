@@ -43,7 +43,7 @@ class SpotterOptions:
     shapes: int = 200
     """People whose expressions are added."""
     steps: int = 2500
-    networks: int = 3
+    networks: int = 5
     """Trained alike from other random numbers; their likelihoods are averaged."""
     seed: int = 5
     jobs: int | None = None
@@ -201,7 +201,7 @@ def main(
     made: int = 130,
     rendered: int = 11,
     steps: int = 2500,
-    networks: int = 3,
+    networks: int = 5,
     jobs: int | None = None,
 ) -> None:
     """Make the spotter's weights anew."""
