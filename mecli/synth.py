@@ -48,7 +48,8 @@ class SynthOptions:
     """Of motion, rooms and noise; `seed` unless given."""
     classes: tuple[str, ...] = CLASSES
     distractors: float = 0.15
-    """Share of clips without a micro-expression, on top of `clips`."""
+    """Clips without a micro-expression, on top of `clips`: below 1 the share of all clips,
+    from 1 on how many each subject has."""
     fps: float = 100.0
     size: tuple[int, int] = (320, 352)
     """Width, height."""
@@ -90,8 +91,11 @@ class SynthOptions:
             value = getattr(self, what)
             if value is not None and value < 0:
                 raise UsageError(f"--{what.replace('_', '-')} is {value}, expected 0 or more")
-        if not 0 <= self.distractors < 1:
-            raise UsageError(f"--distractors is {self.distractors:g}, expected 0 up to below 1")
+        if not (0 <= self.distractors < 1 or (self.distractors >= 1 and self.distractors % 1 == 0)):
+            raise UsageError(
+                f"--distractors is {self.distractors:g}, expected a share from 0 to below 1, "
+                "or how many per person"
+            )
         if not 10 <= self.fps <= 1000:
             raise UsageError(f"--fps is {self.fps:g}, expected 10 to 1000")
         if not all(96 <= side <= 2048 for side in self.size):
@@ -155,8 +159,10 @@ def plan(options: SynthOptions) -> list[ClipPlan]:
     for number in range(1, chosen.subjects + 1):
         rng = np.random.default_rng((chosen.motion_seed, number, 4))
         kinds = class_cycle(chosen.classes, chosen.clips, rng)
-        share = chosen.clips * chosen.distractors / (1 - chosen.distractors)
-        kinds += ["none"] * int(share + extra.random())
+        still = chosen.distractors
+        if still < 1:
+            still = int(chosen.clips * still / (1 - still) + extra.random())
+        kinds += ["none"] * int(still)
         plans += [
             plan_clip(
                 f"s{number:0{digits}d}_{index:02d}", number, identity_seed(chosen.seed, number),

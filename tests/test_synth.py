@@ -96,6 +96,19 @@ def test_identity_and_motion_have_seeds_of_their_own() -> None:
     assert plan(SynthOptions(seed=3)) == plan(SynthOptions(seed=3, motion_seed=3))
 
 
+def test_distractors_are_a_share_of_all_clips_or_a_number_per_subject() -> None:
+    def counts(distractors: float) -> list[int]:
+        plans = plan(SynthOptions(subjects=40, clips=6, distractors=distractors))
+        still = [p.subject for p in plans if p.klass == "none"]
+        return [still.count(number) for number in range(1, 41)]
+
+    assert counts(1) == [1] * 40
+    assert counts(3) == [3] * 40
+    assert counts(0) == [0] * 40
+    assert sum(counts(0.4)) == 160
+    assert 17 < sum(counts(0.1)) < 36
+
+
 def test_long_clips_have_a_row_per_event() -> None:
     plans = plan(SynthOptions(subjects=2, clips=1, long=2, distractors=0))
     assert [p.name for p in plans[-2:]] == ["long01", "long02"]
@@ -143,7 +156,9 @@ def test_a_clip_that_fails_is_named_and_left_out(tmp_path: Path) -> None:
         ({"seed": -1}, "--seed is -1"),
         ({"motion_seed": -1}, "--motion-seed is -1"),
         ({"jobs": -1}, "--jobs is -1"),
-        ({"distractors": 1.0}, "--distractors is 1"),
+        ({"distractors": -0.1}, "--distractors is -0.1, expected a share from 0 to below 1, or"),
+        ({"distractors": 1.5}, "--distractors is 1.5"),
+        ({"distractors": float("nan")}, "--distractors is nan"),
         ({"fps": 5.0}, "--fps is 5"),
         ({"size": (20, 352)}, "--size is 20x352"),
         ({"mm": (2.0, 1.0)}, "--mm is 2,1"),

@@ -23,7 +23,10 @@ def synth(
         str, typer.Option(help="Some of negative,positive,surprise.")
     ] = "negative,positive,surprise",
     distractors: Annotated[
-        float, typer.Option(help="Share of clips without a micro-expression, on top.")
+        float,
+        typer.Option(
+            help="Clips without an expression, on top: a share below 1, or how many a person."
+        ),
     ] = 0.15,
     fps: Annotated[float, typer.Option(help="Frames per second.")] = 100.0,
     size: Annotated[str, typer.Option(help="Width x height, pixels.")] = "320x352",
