@@ -187,8 +187,8 @@ def test_list_prints_clips_as_a_table_and_as_json_lines(sample: Path) -> None:
     clips = [json.loads(line) for line in lines]
     assert len(clips) == 59
     first = next(c for c in clips if c["clip"] == "synth/s01/s01_01")
-    assert (first["onset"], first["apex"], first["offset"]) == (36, 66, 86)
-    assert first["labels"]["emotion"] == "disgust"
+    assert (first["onset"], first["apex"], first["offset"]) == (44, 63, 80)
+    assert first["labels"]["emotion"] == "happiness"
 
 
 def test_extract_reports_what_it_did_and_what_failed(tmp_path: Path, sample: Path) -> None:

@@ -47,13 +47,13 @@ def test_an_answer_says_what_where_when_and_how_sure(options: PredictOptions, sa
     assert answer.scores[answer.prediction] == max(answer.scores.values())
     assert set(answer.rois) == set(ROI_NAMES)
     assert answer.found == ("onset", "apex", "offset")
-    assert (answer.onset, answer.offset, answer.fps) == (0, 82, 100)
+    assert (answer.onset, answer.offset, answer.fps) == (0, 100, 100)
     assert answer.landmarker == "embedded"
     assert answer.issues == ()
     assert 120 < answer.quality["face_px"] < 250
     assert (answer.face, answer.attribution, answer.calibrated) == (1, "weights", False)
     document = answer.as_json()
-    assert document["interval"]["offset_s"] == 0.82
+    assert document["interval"]["offset_s"] == 1.0
     assert json.loads(json.dumps(document)) == document
 
 
@@ -124,7 +124,7 @@ def test_the_largest_face_is_judged_or_the_one_asked_for_or_all(
 def test_slow_videos_are_refused_and_unknown_rates_named(
     options: PredictOptions, sample: Path, tmp_path: Path
 ) -> None:
-    frames = [f.image for f in read_frames(sample / "clips" / "s01_02.mp4", 28, 45)]
+    frames = [f.image for f in read_frames(sample / "clips" / "s01_02.mp4", 39, 56)]
     slow = tmp_path / "slow.mp4"
     write_video(slow, frames, 20.0)
     (refused,) = predict([str(slow)], options)
@@ -155,7 +155,7 @@ def test_every_answer_is_a_row_of_the_csv(
     answers = list(predict([str(sample / "clips" / "s01_02.mp4"), str(noise)], options))
     good, bad = csv.DictReader(io.StringIO(answers_csv(answers)))
     assert (good["onset"], good["offset_s"], good["prediction"]) == (
-        "0", "0.82", answers[0].prediction,
+        "0", "1.0", answers[0].prediction,
     )  # fmt: skip
     assert float(good["score_surprise"]) == answers[0].scores["surprise"]
     assert float(good["roi_mouth"]) == answers[0].rois["mouth"]
@@ -175,7 +175,7 @@ def test_films_and_the_report_are_drawn_beside_the_answers(
     films = sorted(path.name for path in (tmp_path / "films").iterdir())
     assert films[0] == "loose-clips-s01_02.mp4"
     assert len(films) == 2
-    assert sum(1 for _ in read_frames(tmp_path / "films" / films[0])) == 83
+    assert sum(1 for _ in read_frames(tmp_path / "films" / films[0])) == 101
     elan = (tmp_path / "elan" / "loose-clips-s01_02.eaf").read_text()
     assert 'TIER_ID="micro-expression"' in elan
     assert "s01_02.mp4" in elan
@@ -258,7 +258,7 @@ def test_the_command_prints_a_table_or_json_lines(run: TrainResult, sample: Path
     table = CliRunner().invoke(cli.app, ["predict", clip, *chosen])
     assert table.exit_code == 0, table.stderr
     assert "decided by" in table.stdout
-    assert "82*" in table.stdout
+    assert "100*" in table.stdout
     both = CliRunner().invoke(cli.app, ["predict", clip, "/nowhere.mp4", *chosen, "--json"])
     assert both.exit_code == 3
     first, second = map(json.loads, both.stdout.splitlines())

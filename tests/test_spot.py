@@ -104,7 +104,7 @@ def test_a_video_nobody_moves_in_gives_no_interval(still: Path, tmp_path: Path) 
 
 
 def test_every_second_frame_of_a_fast_video_is_looked_at(sample: Path) -> None:
-    images = [f.image for f in read_frames(sample / "clips" / "long01.mp4", 0, 24)]
+    images = [f.image for f in read_frames(sample / "clips" / "long01.mp4", 120, 144)]
     clip = held(np.stack(images))
     all_frames = measure(clip, 50.0, choose("embedded"))
     half = measure(clip, 60.0, choose("embedded"))
