@@ -215,6 +215,17 @@ def test_manifest_needs_only_paths(tmp_path: Path) -> None:
     assert clip.issues == ("subject unknown, counted as 'day1' after the folder",)
 
 
+def test_a_manifest_written_on_windows_finds_its_clips(tmp_path: Path) -> None:
+    miniatures.touch(tmp_path / "clips", ["a.mp4", "a.csv"])
+    miniatures.touch(tmp_path / "x\\y", ["b.mp4"])
+    rows = ["path;subject;landmarks", "clips\\a.mp4;p1;clips\\a.csv", "x\\y/b.mp4;p2;"]
+    (tmp_path / "m.csv").write_bytes("\r\n".join(rows).encode())
+    first, second = read_sources([tmp_path / "m.csv"])
+    assert (first.clip_id, first.frames) == ("m/p1/a", tmp_path / "clips" / "a.mp4")
+    assert first.landmarks == tmp_path / "clips" / "a.csv"
+    assert second.frames == tmp_path / "x\\y" / "b.mp4"
+
+
 def test_odd_manifest_cells_become_issues_of_their_clip(tmp_path: Path) -> None:
     touch(tmp_path, ["a.txt"])
     frames(tmp_path / "seq", 1, 3)

@@ -67,9 +67,10 @@ def _rows(path: Path) -> tuple[Sequence[str], Sequence[Row]]:
 
 
 def _clip(disk: Disk, manifest: Path, header: Sequence[str], row: Row) -> Clip:
-    path = manifest.parent / row["path"]
     issues: list[str] = []
     try:
+        path = _place(manifest, row["path"])
+        landmarks = _place(manifest, row["landmarks"]) if row["landmarks"] else None
         frames = _frames(disk, path, issues)
     except OSError as error:
         raise InputError(f"path cannot be looked up: {error.strerror}") from error
@@ -96,11 +97,17 @@ def _clip(disk: Disk, manifest: Path, header: Sequence[str], row: Row) -> Clip:
         fps=fps,
         labels={**labels, **{word: row[word] for word in extra}},
         issues=tuple(issues),
-        landmarks=manifest.parent / row["landmarks"] if row["landmarks"] else None,
+        landmarks=landmarks,
         onset=positions["onset"],
         apex=positions["apex"],
         offset=positions["offset"],
     )
+
+
+def _place(manifest: Path, text: str) -> Path:
+    """Return the path of a cell; what Windows parts by backslashes is found elsewhere too."""
+    path = manifest.parent / text
+    return path if "\\" not in text or path.exists() else manifest.parent / text.replace("\\", "/")
 
 
 def _frames(disk: Disk, path: Path, issues: list[str]) -> Numbered:
