@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Picture = NDArray[np.uint8]
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
-COLUMNS = 126
+COLUMNS = 134
 _CLIP = "sample_data/clips/s02_01.mp4"
 _FIRST = ("extract sample_data", "train", "evaluate", f"predict {_CLIP}")
 _HEADS = (
@@ -142,9 +142,7 @@ def _photographed(studio: Studio, page: str, width: int) -> bytes:
     )  # fmt: skip
     pixels = np.asarray(Image.open(picture).convert("RGB"))
     used = np.flatnonzero((pixels != pixels[-1, 0]).any(axis=(1, 2)))[-1]
-    page_picture = Image.fromarray(pixels[: used + 24])
-    # 256 colours and dots between them: a third of the bytes, and nobody sees it.
-    return _encoded(page_picture.quantize(palette=page_picture.quantize()), "PNG")
+    return _encoded(Image.fromarray(pixels[: used + 24]), "PNG")
 
 
 def _encoded(picture: Image.Image, form: str, quality: int = 75) -> bytes:
