@@ -42,7 +42,7 @@ def _files(folder: Path) -> dict[str, str]:
         "noise.mp4": (np.random.default_rng(0).bytes(20_000), "cannot be opened"),
         "zeros.avi": (bytes(20_000), "cannot be opened"),
         "cut.mp4": (whole[: len(whole) // 2], "cut"),
-        "rotten.mp4": (bytes(rotten), "frame 17 is damaged"),
+        "rotten.mp4": (bytes(rotten), "is damaged; copy the file again"),
         "playlist.mp4": (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n", "cannot be"),
         "concat.mp4": (b"ffconcat version 1.0\nfile /etc/passwd\n", "cannot be opened"),
         "page.png": (b"<html><body>404</body></html>", "is no image"),
