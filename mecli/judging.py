@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
     Progress = Callable[[float], None]
 
-THRESHOLD = 0.6
+THRESHOLD = 0.7
 """Least `mecli.spotting.Interval.score` of what is judged. It may be lower than where nobody
 judges, since the class ``none`` dismisses what is no expression: on 16 rendered videos F1 is
-.86, and .82 with `mecli.spotting.THRESHOLD`."""
+.86, no better further down, and .82 with `mecli.spotting.THRESHOLD`."""
 
 _SEARCHING = 0.8
 """Share of the work on a long video that is done when it is searched."""
