@@ -178,9 +178,7 @@ def test_shards_of_an_extraction_are_merged_into_the_whole(sample: Path, tmp_pat
     for number, part in enumerate(parts, start=1):
         run(part, ExtractOptions(jobs=0, shard=Shard(number, 2)))
     merged = merge_caches(parts, tmp_path / "merged.h5")
-    with open_cache(tmp_path / "all.h5") as one, open_cache(merged.path) as two:
-        assert two.clip_ids == one.clip_ids
-        assert one.fingerprint() == two.fingerprint()
+    assert merged.path.read_bytes() == (tmp_path / "all.h5").read_bytes()
 
 
 @pytest.mark.parametrize("gpus", [-1.0, 1.5, float("nan")])
