@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mecli import cache, cli
+from mecli import cache
 from tests.crash.drive import DONE, REFUSED
+from tests.forked import become
 from tests.fuzz.readers import READERS
 from tests.records import make_record
 
@@ -80,18 +81,7 @@ def answer(verb: list[str], folder: Path, before: Callable[[], None]) -> tuple[i
         os.dup2(0, 1)
         os.dup2(its, 2)
         signal.alarm(_HANGS_S)
-        sys.argv = ["mecli", *verb]
-        code = 1
-        try:
-            before()
-            cli.app(verb, prog_name="mecli")
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 1
-        except BaseException as error:  # noqa: BLE001 - a bug, told as Python would
-            sys.stderr.write(f"Traceback: {error!r}\n")
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
+        become(verb, before)
     os.close(its)
     with open(ours, errors="replace") as pipe:  # noqa: PTH123 - a pipe has no path
         said = pipe.read()

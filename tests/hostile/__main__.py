@@ -18,7 +18,8 @@ from pathlib import Path
 import cv2  # loaded once: every command is a fork of this process
 import torch
 
-from mecli import cli, extract, predict, verify
+from mecli import extract, predict, verify
+from tests.forked import become
 from tests.hostile import clips
 from tests.hostile.cases import cases
 
@@ -39,18 +40,7 @@ def answer(words: list[str], folder: Path) -> tuple[int, str, str, int]:
         os.dup2(os.open("/dev/zero", os.O_RDONLY), 0)
         resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S + 1))
         signal.alarm(_HANGS_S)
-        sys.argv = ["mecli", *words]
-        code = 1
-        try:
-            cli.app(words, prog_name="mecli")
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 1
-        except BaseException as error:  # noqa: BLE001 - a bug, told as Python would
-            sys.stderr.write(f"Traceback: {error!r}\n")
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+        become(words)
     _, status, used = os.wait4(pid, 0)
     code = os.waitstatus_to_exitcode(status)
     return code, out.read_text(), err.read_text(errors="replace"), used.ru_maxrss * 1024
