@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mecli import workers
 from mecli.errors import InputError, UsageError
 from mecli.files import write_json, write_text
+from mecli.synthesis import unfinished
 from mecli.synthesis.action_units import CLASSES
 from mecli.synthesis.plan import (
     LEAST_SLOT_S,
@@ -190,25 +191,32 @@ def synth(
 ) -> SynthSummary:
     """Render a corpus into `folder`: clips, annotation sheet, manifest, truth on request.
 
-    A clip that fails is listed in the summary and left out of the sheet. Raises
-    `InputError` if `folder` holds something already and the options do not say force.
+    A clip that fails is listed in the summary and left out of the sheet. What a run of the
+    same options left unfinished in `folder` is not rendered again. Raises `InputError` if
+    `folder` holds something else and the options do not say force.
     """
     chosen = (options or SynthOptions()).resolved
-    _make_room(folder, chosen)
     plans = plan(chosen)
-    tasks = _jobs(folder, chosen, plans)
+    _make_room(folder, chosen, {"options": _told(chosen), "plans": digest(plans)})
+    shots: dict[str, Shot] = {}
+    tasks = []
+    for task in _jobs(folder, chosen, plans):
+        before = unfinished.noted(folder, task.number)
+        if before is None:
+            tasks.append(task)
+        shots.update({shot.name: shot for shot in before or ()})
     tasks.sort(key=lambda job: -max(p.frames for p in job.plans))
     jobs = workers.cores() if chosen.jobs is None else chosen.jobs
     if len(tasks) == 1:
         jobs = 0
     summary = SynthSummary(folder)
-    shots: dict[str, Shot] = {}
     done = workers.run(shoot, tasks, jobs, preload="mecli.synthesis.studio")
     for count, outcome in enumerate(done, start=1):
         task = tasks[outcome.index]
         if outcome.value is None:
             summary.failures.update({p.name: outcome.reason for p in task.plans})
         else:
+            unfinished.note(folder, task.number, outcome.value)
             shots.update({shot.name: shot for shot in outcome.value})
         if progress is not None:
             progress(count, len(tasks), task.plans[-1].name)
@@ -217,6 +225,8 @@ def synth(
     summary.plans = digest(plans)
     _write_sheet(folder, chosen, made)
     write_json(folder / "manifest.json", _manifest(chosen, plans, made, summary))
+    if not summary.failures:
+        unfinished.end(folder)
     return summary
 
 
@@ -226,12 +236,16 @@ def digest(plans: list[ClipPlan]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _make_room(folder: Path, options: SynthOptions) -> None:
+def _make_room(folder: Path, options: SynthOptions, asked: dict[str, Any]) -> None:
     if folder.is_file():
         raise InputError(f"{folder}: is a file, expected a folder to write to")
-    if folder.is_dir() and any(folder.iterdir()) and not options.force:
-        raise InputError(f"{folder}: is not empty; choose another folder or say --force")
-    folder.mkdir(parents=True, exist_ok=True)
+    asked = json.loads(json.dumps(asked))
+    if not options.force:
+        if unfinished.goes_on(folder, asked):
+            return
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"{folder}: is not empty; choose another folder or say --force")
+    unfinished.begin(folder, asked)
 
 
 def _jobs(folder: Path, options: SynthOptions, plans: list[ClipPlan]) -> list[Job]:
@@ -282,13 +296,16 @@ def _write_sheet(folder: Path, options: SynthOptions, shots: list[Shot]) -> None
     write_text(folder / name, text.getvalue())
 
 
+def _told(options: SynthOptions) -> dict[str, Any]:
+    return {k: v for k, v in asdict(options).items() if k not in ("jobs", "force")}
+
+
 def _manifest(
     options: SynthOptions, plans: list[ClipPlan], shots: list[Shot], summary: SynthSummary
 ) -> dict[str, Any]:
     from mecli import __version__
 
     acted = {shot.name: shot for shot in shots}
-    told = {k: v for k, v in asdict(options).items() if k not in ("jobs", "force")}
     clips = []
     for item in plans:
         shot = acted.get(item.name)
@@ -297,7 +314,7 @@ def _manifest(
     return {
         "generator": GENERATOR,
         "mecli": __version__,
-        "options": told,
+        "options": _told(options),
         "plans_sha256": summary.plans,
         "licence": "CC0 1.0; rendered from CC0 head meshes, no real person is shown",
         "clips": clips,

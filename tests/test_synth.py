@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,6 +138,45 @@ def test_a_full_folder_is_left_alone_unless_forced(tmp_path: Path) -> None:
         synth(tmp_path)
     with pytest.raises(InputError, match="is a file"):
         synth(tmp_path / "mine")
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_same_command_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
+    options = SynthOptions(subjects=2, clips=1, distractors=0, pairs_only=True, **TINY)
+
+    def interrupt(done: int, total: int, name: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        synth(tmp_path / "out", options, progress=interrupt)
+    (first,) = (tmp_path / "out").rglob("img00001.png")
+    written = first.stat().st_mtime_ns
+    with pytest.raises(InputError, match="is not empty"):
+        synth(tmp_path / "out", replace(options, seed=1))
+    told: list[tuple[int, int, str]] = []
+    assert synth(tmp_path / "out", options, progress=lambda *a: told.append(a)).clips == 2
+    assert [(done, total) for done, total, _ in told] == [(1, 1)]
+    assert told[0][2] != first.parent.name
+    assert first.stat().st_mtime_ns == written
+    synth(tmp_path / "whole", options)
+    assert _files(tmp_path / "out") == _files(tmp_path / "whole")
+
+
+def test_a_note_that_says_nothing_of_a_clip_is_named(tmp_path: Path) -> None:
+    options = SynthOptions(subjects=2, clips=1, distractors=0, pairs_only=True, **TINY)
+
+    def spoil(done: int, total: int, name: str) -> None:
+        (note,) = (tmp_path / ".synth").glob("0*.json")
+        note.write_text('[{"name": "s01_01"}]')
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        synth(tmp_path, options, progress=spoil)
+    with pytest.raises(InputError, match=r"\.json: is no note of a rendered clip"):
+        synth(tmp_path, options)
 
 
 def test_a_clip_that_fails_is_named_and_left_out(tmp_path: Path) -> None:
