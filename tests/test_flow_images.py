@@ -63,7 +63,7 @@ def test_an_archive_goes_through_extract_like_any_corpus(tmp_path: Path) -> None
     summary = extract([str(root)], cache, ExtractOptions(jobs=0, landmarks="embedded"))
     assert (summary.extracted, summary.failures) == (3, {})
     with open_cache(cache) as opened:
-        record = opened.record("smic/s1/a")
+        record = opened.record("smic/s01/a")
     assert record.flow.shape == (2, 28, 28, 2)
     assert not record.flow[0].any()
     np.testing.assert_array_equal(record.flow[1], record.apex_flow)
