@@ -69,6 +69,7 @@ class Predictor:
         )
         self._judge = Judge(chosen(), question)
         self._maps = chosen(maps=True)
+        self._judge_of_maps: Judge | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -135,10 +136,12 @@ class Predictor:
 
     def _of(self, clip: Clip) -> Judge:
         """Return who judges `clip`: for flow images another shipped checkpoint than for faces."""
-        if clip.holds_flow and self._maps != self._judge.path:
-            return Judge(self._maps, self._judge.question)
-        return self._judge
+        if not clip.holds_flow or self._maps == self._judge.path:
+            return self._judge
+        if self._judge_of_maps is None:
+            self._judge_of_maps = Judge(self._maps, self._judge.question)
+        return self._judge_of_maps
 
 
 def _rated(clip: Clip, fps: float | None) -> Clip:
-    return clip if clip.fps is not None or fps is None else replace(clip, fps=fps)
+    return clip if fps is None else replace(clip, fps=fps)

@@ -134,8 +134,11 @@ def test_an_archive_of_flow_is_judged_by_the_checkpoint_for_maps(tmp_path: Path)
     answers = [json.loads(line) for line in text.splitlines()]
     assert [set(a["scores"]) for a in answers] == [set(CLASSES)] * 2
     assert {a["checkpoint"] for a in answers} == {"bundled-maps"}
-    told = Predictor(runs=tmp_path / "none").answers(tmp_path)
-    assert [a.as_json() for a in told] == answers
+    predictor = Predictor(runs=tmp_path / "none")
+    told = predictor.answers(tmp_path)
+    assert (
+        [a.as_json() for a in told] == answers == [a.as_json() for a in predictor.answers(tmp_path)]
+    )
     asked = Predictor("bundled-faces").answers(tmp_path)
     assert {a.checkpoint for a in asked} == {"bundled-faces"}
     assert [a.scores for a in asked] != [a.scores for a in told]

@@ -56,6 +56,14 @@ def test_an_interval_of_an_array_is_kept(predictor: Predictor, sample: Path) -> 
     assert "unknown-frame-rate" in {doubt.reason for doubt in unknown.unsure}
 
 
+def test_a_rate_that_is_given_stands_before_that_of_a_manifest(
+    predictor: Predictor, sample: Path, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "clips.csv"
+    manifest.write_text(f"path,fps\n{sample / 'clips' / 's01_02.mp4'},50\n")
+    assert [predictor(manifest, fps=fps).fps for fps in (None, 200.0)] == [50.0, 200.0]
+
+
 def test_what_cannot_be_judged_raises_alone_and_is_told_among_others(
     predictor: Predictor, sample: Path, tmp_path: Path
 ) -> None:
