@@ -104,17 +104,19 @@ def test_a_video_nobody_moves_in_gives_no_interval(still: Path, tmp_path: Path) 
 
 
 def test_every_second_frame_of_a_fast_video_is_looked_at(sample: Path) -> None:
-    images = [f.image for f in read_frames(sample / "clips" / "long01.mp4", 120, 144)]
+    images = [f.image for f in read_frames(sample / "clips" / "long01.mp4", 0, 120)]
     clip = held(np.stack(images))
     all_frames = measure(clip, 50.0, choose("embedded"))
     half = measure(clip, 60.0, choose("embedded"))
     assert (all_frames.step, half.step) == (1, 2)
     assert (all_frames.displacement.shape, half.displacement.shape) == (
-        (25, len(REGIONS), 2),
-        (13, len(REGIONS), 2),
+        (121, len(REGIONS), 2),
+        (61, len(REGIONS), 2),
     )
-    assert all_frames.frame_count == half.frame_count == 25
-    assert np.abs(half.displacement - all_frames.displacement[::2]).max() < 0.15
+    assert all_frames.frame_count == half.frame_count == 121
+    whole = all_frames.displacement[::2]
+    assert np.median(np.abs(half.displacement - whole)) < 0.05
+    assert np.corrcoef(half.displacement.ravel(), whole.ravel())[0, 1] > 0.98
 
 
 def test_a_face_that_leaves_moves_nothing_while_it_is_away(sample: Path) -> None:
