@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +21,7 @@ from mecli.synthesis.plan import (
     plan_long,
     seed_of,
 )  # fmt: skip
+from mecli.synthesis.sheet import SHEETS, sheet
 from mecli.synthesis.studio import Job, Shot, shoot
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 GENERATOR = 2
 """Version of the generator; a change of pictures or motion for the same seeds raises it."""
-FORMATS = ("flat", "casme2")
+FORMATS = tuple(SHEETS)
 CODECS = ("auto", "h264", "png", "npz")
 KINDS = (*CLASSES, "none")
 
@@ -223,7 +222,7 @@ def synth(
     made = [shots[p.name] for p in plans if p.name in shots]
     summary.clips, summary.frames = len(made), sum(s.frames for s in made)
     summary.plans = digest(plans)
-    _write_sheet(folder, chosen, made)
+    write_text(folder / SHEETS[chosen.format], sheet(made))
     write_json(folder / "manifest.json", _manifest(chosen, plans, made, summary))
     if not summary.failures:
         unfinished.end(folder)
@@ -268,32 +267,6 @@ def _jobs(folder: Path, options: SynthOptions, plans: list[ClipPlan]) -> list[Jo
         if item is not None:
             group.append(item)
     return tasks
-
-
-_COLUMNS = (
-    "Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units",
-    "Estimated Emotion", "Class", "FPS", "Frames", "PeakMM", "Distractor",
-)  # fmt: skip
-
-
-def _write_sheet(folder: Path, options: SynthOptions, shots: list[Shot]) -> None:
-    """Write the annotation, frames counted from 1."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for shot in shots:
-        told = [[f"{t + 1}" for t in (e.onset, e.apex, e.offset)] for e in shot.rows]
-        cells = [
-            [*times, e.action_units, e.emotion, e.klass, f"{e.peak_mm:.2f}"]
-            for times, e in zip(told, shot.rows, strict=True)
-        ] or [["", "", "", "", "none", "none", "0.00"]]
-        size = (f"{shot.fps:g}", shot.frames)
-        for *what, peak in cells:
-            writer.writerow(
-                (f"{shot.subject:02d}", shot.shown, *what, *size, peak, shot.distractor)
-            )
-    name = "annotation.csv" if options.format == "flat" else "CASME2-coding-20140508.csv"
-    write_text(folder / name, text.getvalue())
 
 
 def _told(options: SynthOptions) -> dict[str, Any]:
