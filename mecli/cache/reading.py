@@ -171,12 +171,9 @@ class Reader:
 
     def _child(self, group: Any, name: str) -> Any:
         """Open a child group, refusing every link that could lead elsewhere."""
-        raw = name.encode()
-        if not group.id.links.exists(raw):
+        if not group.id.links.exists(name.encode()):
             raise InputError(f"{self.path}: no '{name}' inside, expected a group; not a cache")
-        if group.id.links.get_info(raw).type != h5py.h5l.TYPE_HARD:
-            raise InputError(f"{self.path}: '{name}' is a link, which a cache never holds; refused")
-        child = group[name]
+        child = _own(group, name, f"{self.path}: '{name}'")
         if not isinstance(child, h5py.Group):
             raise InputError(f"{self.path}: '{name}' is no group; not a cache")
         return child
@@ -201,12 +198,9 @@ class Reader:
 
     def _dataset(self, group: Any, name: str, clip_id: str) -> Any:
         where = f"{self.path}: clip {clip_id}: {name}"
-        raw = name.encode()
-        if not group.id.links.exists(raw):
+        if not group.id.links.exists(name.encode()):
             raise InputError(f"{where} is missing; extract the clip anew")
-        if group.id.links.get_info(raw).type != h5py.h5l.TYPE_HARD:
-            raise InputError(f"{where} is a link, which a cache never holds; refused")
-        data = group[name]
+        data = _own(group, name, where)
         dimensions, dtype = STORED[name]
         if not isinstance(data, h5py.Dataset) or data.dtype != dtype or data.ndim != dimensions:
             raise InputError(f"{where} is not a {dimensions}-dimensional {dtype} array; refused")
@@ -234,3 +228,10 @@ class Reader:
         if not isinstance(scale, (float, np.floating)) or not np.isfinite(scale):
             raise InputError(f"{self.path}: clip {clip_id}: {name} has no scale_px")
         return (values * np.float32(scale)).astype(np.float32)
+
+
+def _own(group: Any, name: str, where: str) -> Any:
+    """Open what `group` holds itself under `name`; `InputError` if that is a link elsewhere."""
+    if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+        raise InputError(f"{where} is a link, which a cache never holds; refused")
+    return group[name]
