@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from mecli.alignment import compose, face_transform, warp
+from mecli.alignment import apply, compose, face_transform, warp
 from mecli.errors import InputError
 from mecli.flow import reduce
 from mecli.following import People
@@ -195,7 +195,7 @@ def _followed_through(
     grays: list[Gray], landmarks: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], list[bool]]:
     to_face = face_transform(landmarks)
-    points = landmarks @ to_face[:, :2].T + to_face[:, 2]
+    points = apply(to_face, landmarks)
     # Half the size; pixel centres keep their place: x' + ½ = (x + ½) / 2.
     half = (to_face * 0.5).astype(np.float32)
     half[:, 2] -= 0.25

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from mecli import magnification, quality, registry
-from mecli.alignment import compose, face_transform, warp
+from mecli.alignment import apply, compose, face_transform, warp
 from mecli.errors import InputError
 from mecli.flow import dense_flow, reduce
 from mecli.flow_images import record_of_images
@@ -28,7 +28,7 @@ from mecli.footage import (
 )
 from mecli.records import ClipRecord, described
 from mecli.rois import FACE_SIZE, crop_rois, roi_boxes
-from mecli.temporal import peaks
+from mecli.temporal import summit
 from mecli.tracking import Tracking, track
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ _FLOW_SIZE = (FACE_SIZE[0] // 2, FACE_SIZE[1] // 2)
 _CURVE_SIZE = GRID
 _CURVE_POINTS = 20
 _CURVE_SHARE = 0.98
-_PROMINENCE = 0.05
 _TRACKED_FPS = 60.0
 """Heads are slow: faster videos are tracked on every second frame, or third, and so on."""
 
@@ -97,7 +96,7 @@ def preprocess(
     with watch.stage("curve"):
         curve = _curve(footage, transforms)
     known_apex = interval.apex is not None and interval.apex <= last
-    apex = interval.apex if known_apex else footage.first + _peak(curve)
+    apex = interval.apex if known_apex else footage.first + summit(curve)
     assert apex is not None
     try:
         arrays = _measure(footage, transforms, apex - footage.first, recipe, watch)
@@ -203,21 +202,6 @@ def _curve(footage: Footage, transforms: NDArray[np.float32]) -> NDArray[np.floa
     return np.interp(np.arange(count), measured, heights).astype(np.float32)
 
 
-def _peak(curve: NDArray[np.float32]) -> int:
-    """Return the index where the smoothed `curve` stands out most, never the first.
-
-    A peak counts by its prominence, so that slow drift towards the end of a clip does not
-    win over a short movement; without a peak (a face that stays moved) it is the maximum.
-    """
-    width = max(1, len(curve) // 30)
-    kernel = np.ones(2 * width + 1) / (2 * width + 1)
-    smooth = np.convolve(np.pad(curve, width, mode="edge"), kernel, mode="valid")
-    summits, prominences = peaks(smooth)
-    if len(summits) and prominences.max() >= _PROMINENCE * float(np.ptp(smooth)) + 1e-6:
-        return int(summits[prominences.argmax()])
-    return 1 + int(np.argmax(smooth[1:]))
-
-
 def _measure(
     footage: Footage,
     transforms: NDArray[np.float32],
@@ -239,7 +223,7 @@ def _measure(
             magnify = partial(magnification.magnify, recipe.magnify, onset_face)
             steps, apex_face = np.stack([magnify(face) for face in steps]), magnify(apex_face)
     with watch.stage("warp"):
-        points = _apply(transforms[0], footage.landmarks)
+        points = apply(transforms[0], footage.landmarks)
         boxes = roi_boxes(points)
         roi_frames = np.stack([crop_rois(face, boxes) for face in steps])
     with watch.stage("flow"):
@@ -286,10 +270,6 @@ def _flow(
     return reduce(dense_flow(reference, frame, method), GRID) * unit
 
 
-def _apply(transform: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (points @ transform[:, :2].T + transform[:, 2]).astype(np.float32)
-
-
 def _landmarks(
     footage: Footage, landmarker: Landmarker, apex: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
@@ -306,7 +286,7 @@ def _quality(
 ) -> dict[str, float]:
     scale = float(np.sqrt(abs(np.linalg.det(transforms[0][:, :2]))))
     nose = footage.landmarks[30]
-    there = _apply(transforms[0], nose[None])[0]
+    there = apply(transforms[0], nose[None])[0]
     # Where a frame shows the point that `transform` leads to `there`.
     back = np.linalg.solve(transforms[:, :, :2], (there - transforms[:, :, 2])[..., None])[..., 0]
     return {

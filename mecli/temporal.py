@@ -1,4 +1,4 @@
-"""Clips of any length as a fixed number of steps: uniform sampling and TIM."""
+"""Clips of any length as a fixed number of steps: uniform sampling and TIM; where they peak."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+_LEAST_PROMINENCE = 0.05
+"""Of a summit, as a share of all that the curve does."""
 
 
 def positions(count: int, steps: int) -> NDArray[np.float32]:
@@ -90,6 +93,21 @@ def _apply(
     if frames.dtype == np.uint8:
         return np.asarray(np.clip(np.rint(mixed), 0, 255), dtype=np.uint8)
     return np.asarray(mixed)
+
+
+def summit(curve: NDArray[np.float32]) -> int:
+    """Return the index where the smoothed `curve` (F,) stands out most, never the first.
+
+    A peak counts by its prominence, so that slow drift towards the end of a clip does not
+    win over a short movement; without a peak (a face that stays moved) it is the maximum.
+    """
+    width = max(1, len(curve) // 30)
+    kernel = np.ones(2 * width + 1) / (2 * width + 1)
+    smooth = np.convolve(np.pad(curve, width, mode="edge"), kernel, mode="valid")
+    summits, prominences = peaks(smooth)
+    if len(summits) and prominences.max() >= _LEAST_PROMINENCE * float(np.ptp(smooth)) + 1e-6:
+        return int(summits[prominences.argmax()])
+    return 1 + int(np.argmax(smooth[1:]))
 
 
 def peaks(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mecli.alignment import compose, invert
+from mecli.alignment import apply, compose, invert
 from mecli.report.pictures import Page
 from mecli.rois import FACE_SIZE, ROI_NAMES
 
@@ -140,7 +140,7 @@ def _polygon(
 ) -> None:
     x0, y0, x1, y1 = box
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=np.float32)
-    points = np.rint(_moved(move, corners) * 16).astype(np.int32)
+    points = np.rint(apply(move, corners) * 16).astype(np.int32)
     cv2.polylines(canvas, [points], True, colour, width, cv2.LINE_AA, shift=4)
 
 
@@ -154,16 +154,12 @@ def _arrows(
     places = (np.stack([columns, rows], axis=-1) * _EVERY + _EVERY // 2 + 0.5) * cell
     turn = move[:, :2] / np.sqrt(abs(np.linalg.det(move[:, :2])))
     ways = thin.reshape(-1, 2) @ turn.T * magnify
-    for start, way in zip(_moved(move, places.reshape(-1, 2)), ways, strict=True):
+    for start, way in zip(apply(move, places.reshape(-1, 2)), ways, strict=True):
         if np.hypot(*way) >= _LEAST_ARROW_PX:
             ends = np.rint(np.stack([start, start + way]) * 8).astype(int)
             cv2.arrowedLine(
                 canvas, tuple(ends[0]), tuple(ends[1]), _BLUE, 2, cv2.LINE_AA, 3, tipLength=0.35
             )
-
-
-def _moved(move: NDArray[np.float32], points: NDArray[np.floating]) -> NDArray[np.float32]:
-    return np.asarray(points @ move[:, :2].T + move[:, 2], dtype=np.float32)
 
 
 def _timeline(width: int) -> tuple[int, int, int, int]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mecli.alignment import warp
+from mecli.alignment import apply, warp
 from mecli.report import svg
 from mecli.report.answers import MOMENTS, NOTHING, verdict, watched_text
 from mecli.report.colours import flow_colours, flow_scale, legend, resize
@@ -199,8 +199,7 @@ def _disc() -> Image:
 def _template(answer: Answer, record: ClipRecord) -> str:
     if not len(record.landmarks) or not len(record.transforms):
         return ""
-    move = record.transforms[0]
-    points = record.landmarks[0] @ move[:, :2].T + move[:, 2]
+    points = apply(record.transforms[0], record.landmarks[0])
     drawn = svg.face(points, record.roi_boxes, answer.rois, "regions on the face")
     return f"<section><h3>Where they are</h3>{drawn}</section>"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from mecli.alignment import compose, invert, warp
+from mecli.alignment import apply, compose, invert, warp
 from mecli.errors import InputError
 from mecli.report.colours import flow_colours, flow_scale, legend, resize
 from mecli.rois import FACE_SIZE
@@ -134,7 +134,7 @@ def _landmarks(record: ClipRecord, moment: str) -> NDArray[np.float32]:
         if found == position:
             return np.asarray(row, dtype=np.float32)
     move = compose(invert(_transform(record, moment)), record.transforms[0])
-    return np.asarray(record.landmarks[0] @ move[:, :2].T + move[:, 2], dtype=np.float32)
+    return apply(move, record.landmarks[0])
 
 
 def _transform(record: ClipRecord, moment: str) -> NDArray[np.float32]:
