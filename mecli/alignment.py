@@ -75,6 +75,11 @@ def invert(transform: Transform) -> Transform:
         raise InputError("transform squeezes the plane flat and cannot be undone") from error
 
 
+def gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the brightness (H, W) of `image` (H, W, 3) uint8 RGB."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
 def warp(
     image: NDArray[np.uint8], transform: Transform, size: tuple[int, int] = FACE_SIZE
 ) -> NDArray[np.uint8]:
@@ -85,11 +90,11 @@ def warp(
     """
     height, width = size
     scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2].astype(np.float64)))))
-    shrinks = scale < 2 / 3
-    sigma = 0.5 * float(np.sqrt(1 / scale**2 - 1)) if shrinks else 0.0
+    if scale < 2 / 3:
+        image = _blurred(image, transform, size, 0.5 * float(np.sqrt(1 / scale**2 - 1)))
     return np.asarray(
         cv2.warpAffine(
-            cv2.GaussianBlur(image, (0, 0), sigma) if shrinks else image,
+            image,
             transform,
             (width, height),
             flags=cv2.INTER_LINEAR,
@@ -97,6 +102,26 @@ def warp(
         ),
         dtype=np.uint8,
     )
+
+
+def _blurred(
+    image: NDArray[np.uint8], transform: Transform, size: tuple[int, int], sigma: float
+) -> NDArray[np.uint8]:
+    """Return `image` blurred where `warp` looks at it; anything is elsewhere."""
+    (rows, columns), most = size, np.array(image.shape[1::-1])
+    corners = np.array([[0, 0], [columns, 0], [0, rows], [columns, rows]])
+    seen = apply(invert(transform), corners)
+    # Two pixels more for reading between them; the kernel reaches three sigma.
+    low = np.clip(np.floor(seen.min(axis=0)).astype(int) - 2, 0, most - 1)
+    high = np.clip(np.ceil(seen.max(axis=0)).astype(int) + 3, low + 1, most)
+    reach = int(np.ceil(3 * sigma)) + 2
+    x0, y0 = np.maximum(low - reach, 0)
+    x1, y1 = np.minimum(high + reach, most)
+    part = cv2.GaussianBlur(image[y0:y1, x0:x1], (0, 0), sigma)
+    blurred = np.empty_like(image)
+    inside = part[low[1] - y0 : high[1] - y0, low[0] - x0 : high[0] - x0]
+    blurred[low[1] : high[1], low[0] : high[0]] = inside
+    return blurred
 
 
 def similarity(moved: NDArray[Any], still: NDArray[Any]) -> Transform:

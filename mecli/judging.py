@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from mecli import registry
 from mecli.checkpoints import name_of
 from mecli.corpora.loose import SUBJECT_UNKNOWN
 from mecli.doubts import LONG_S, check_rate, doubts, of_length
@@ -19,6 +20,7 @@ from mecli.recipe import Recipe
 from mecli.report.answers import MOMENTS, NOTHING, Answer, Watched
 from mecli.schemes.megc2019_none import NONE
 from mecli.searching import search
+from mecli.steps import EVERYTHING, Need
 from mecli.training.attribution import attribute
 from mecli.training.checkpoint import load_checkpoint, scores
 from mecli.video import probe, read_spans
@@ -70,15 +72,27 @@ def recipe_of(checkpoint: Checkpoint, landmarks: str | None) -> Recipe:
     return recipe if landmarks is None else replace(recipe, landmarks=resolve(landmarks))
 
 
+def _need(checkpoint: Checkpoint, recipe: Recipe) -> Need:
+    """Return what the model of `checkpoint` looks at in a record."""
+    model = registry.load("model", checkpoint.model)
+    if not hasattr(model, "looks_at"):
+        return EVERYTHING
+    return Need(model.looks_at(recipe.steps, checkpoint.options), pictures=False)
+
+
 class Judge:
     """A checkpoint that is loaded once and asked about one clip after the other."""
 
-    def __init__(self, checkpoint: Path, question: Question | None = None) -> None:
+    def __init__(
+        self, checkpoint: Path, question: Question | None = None, *, drawn: bool = False
+    ) -> None:
+        """Load `checkpoint`; only records that are to be `drawn` hold more than it looks at."""
         self.question = question or Question()
         self.path = checkpoint
         self.checkpoint = load_checkpoint(checkpoint)
         self.recipe = recipe_of(self.checkpoint, self.question.landmarks)
         self.landmarker = choose(self.recipe.landmarks)
+        self._need = EVERYTHING if drawn else _need(self.checkpoint, self.recipe)
 
     def judge(
         self, clip: Clip, watch: Stopwatch | None = None, progress: Progress | None = None
@@ -235,7 +249,9 @@ class Judge:
         watch: Stopwatch,
         frames: Iterator[Frame] | None = None,
     ) -> Judged:
-        record = preprocess(clip, self.recipe, self.landmarker, watch, face, frames)
+        record = preprocess(
+            clip, self.recipe, self.landmarker, watch, face, frames, need=self._need
+        )
         with watch.stage("model"):
             answer = self._answer(record, {**record.quality, **measured})
         return Judged(replace(answer, face=face + 1) if isinstance(face, int) else answer, record)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from mecli.alignment import apply, compose, face_transform, warp
+from mecli.alignment import apply, compose, face_transform, gray, warp
 from mecli.errors import InputError
 from mecli.flow import reduce
 from mecli.following import People
@@ -166,18 +166,14 @@ def _stretches(frames: Iterator[Frame], length: int) -> Iterator[tuple[Frame, li
     first = next(frames, None)
     if first is None:
         return
-    grays = [_gray(first)]
+    grays = [gray(first.image)]
     for frame in frames:
-        grays.append(_gray(frame))
+        grays.append(gray(frame.image))
         if len(grays) > length:
             yield first, grays
             first, grays = frame, grays[-1:]
     if len(grays) > 1:
         yield first, grays
-
-
-def _gray(frame: Frame) -> Gray:
-    return np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 def _moved(
@@ -205,11 +201,11 @@ def _followed_through(
     engine: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     reference = warp(grays[0], transforms[0], _SIZE)
     flows = [np.zeros((*_GRID, 2), np.float32)]
-    for gray, transform, tracked in zip(grays[1:], transforms[1:], there[1:], strict=True):
+    for image, transform, tracked in zip(grays[1:], transforms[1:], there[1:], strict=True):
         if not tracked:
             flows.append(flows[-1])
             continue
-        flow = engine.calc(reference, warp(gray, transform, _SIZE), None)
+        flow = engine.calc(reference, warp(image, transform, _SIZE), None)
         flows.append(reduce(flow, _GRID) * 2)
     left, turned = remove_rigid_motion(np.stack(flows), points)
     regions = _region_weights(points) @ left.reshape(len(flows), -1, 2)

@@ -216,7 +216,9 @@ def answer(task: _Task) -> list[Answer]:
     def drawn_so_far(share: float) -> None:
         note_share(task.note, judging + (1 - judging) * share)
 
-    judged = _judge(task.checkpoint, task.options).judge(task.clip, progress=judged_so_far)
+    drawn = task.film is not None or task.fragments is not None
+    judge = _judge(task.checkpoint, task.options, drawn)
+    judged = judge.judge(task.clip, progress=judged_so_far)
     try:
         if task.film is not None and not all(j.answer.error for j in judged):
             exhibits.write_film(task.film, task.clip, judged, drawn_so_far)
@@ -228,7 +230,7 @@ def answer(task: _Task) -> list[Answer]:
 
 
 @lru_cache(maxsize=2)
-def _judge(checkpoint: Path, question: Question) -> Judge:
+def _judge(checkpoint: Path, question: Question, drawn: bool) -> Judge:
     from mecli.judging import Judge
 
-    return Judge(checkpoint, question)
+    return Judge(checkpoint, question, drawn=drawn)

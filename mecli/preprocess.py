@@ -7,16 +7,14 @@ flow at half that size. Where tracking loses the face, the landmarker is asked a
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from mecli import magnification, quality, registry
-from mecli.alignment import apply, compose, face_transform, warp
+from mecli import magnification, quality
+from mecli.alignment import apply, compose, face_transform, gray, warp
 from mecli.errors import InputError
-from mecli.flow import dense_flow, reduce
 from mecli.flow_images import record_of_images
 from mecli.footage import (
     Footage,
@@ -27,7 +25,8 @@ from mecli.footage import (
     read_footage,
 )
 from mecli.records import ClipRecord, described
-from mecli.rois import FACE_SIZE, crop_rois, roi_boxes
+from mecli.rois import FACE_SIZE
+from mecli.steps import EVERYTHING, GRID, Aligned, Need, measure
 from mecli.temporal import summit
 from mecli.tracking import Tracking, track
 
@@ -41,10 +40,6 @@ if TYPE_CHECKING:
     from mecli.pictures import Frame
     from mecli.recipe import Recipe
 
-GRID = (70, 60)
-"""Rows and columns of the flow that is kept: one cell is 4×4 pixels of the face."""
-
-_FLOW_SIZE = (FACE_SIZE[0] // 2, FACE_SIZE[1] // 2)
 _CURVE_SIZE = GRID
 _CURVE_POINTS = 20
 _CURVE_SHARE = 0.98
@@ -59,12 +54,13 @@ def preprocess(
     watch: Stopwatch | None = None,
     face: int | NDArray[np.float32] = 0,
     frames: Iterator[Frame] | None = None,
+    need: Need = EVERYTHING,
 ) -> ClipRecord:
     """Return the record of `clip`; raise `InputError` naming what is wrong with it.
 
     `face` is the place among the faces of the onset frame, the largest first, or where in
     it the middle (2,) of the face is expected, pixels. `frames` are those from onset to
-    offset where somebody reads the clip already.
+    offset where somebody reads the clip already. What is beyond `need` is left out.
 
     Unknown onset and offset are the first and last frame; an unknown apex is the frame
     with the most motion since the onset. All three are marked as estimated then.
@@ -98,12 +94,13 @@ def preprocess(
     known_apex = interval.apex is not None and interval.apex <= last
     apex = interval.apex if known_apex else footage.first + summit(curve)
     assert apex is not None
+    aligned = Aligned(footage, transforms, apex - footage.first)
     try:
-        arrays = _measure(footage, transforms, apex - footage.first, recipe, watch)
+        arrays = measure(aligned, recipe, need, watch)
     except InputError as error:
         raise InputError(f"{clip.location}: clip {clip.clip_id}: {error}") from error
     with watch.stage("landmarks"):
-        points, positions = _landmarks(footage, landmarker, apex)
+        points, positions = _landmarks(footage, landmarker, apex if need.pictures else None)
     return ClipRecord(
         **described(clip),
         fps=clip.fps or measured_fps(clip, footage),
@@ -147,7 +144,7 @@ def _track(footage: Footage, landmarker: Landmarker, followed: NDArray[np.int64]
     def relocate(index: int) -> NDArray[np.float32] | None:
         return _nearest(landmarker.find(crops[index][None])[0], footage)
 
-    return track(map(_gray, crops), footage.landmarks, relocate)
+    return track(map(gray, crops), footage.landmarks, relocate)
 
 
 def _nearest(faces: list[Face], footage: Footage) -> NDArray[np.float32] | None:
@@ -173,14 +170,10 @@ def _scaled(transform: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np
     return scaled.astype(np.float32)
 
 
-def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-
-
 def _gray_face(
     crop: NDArray[np.uint8], transform: NDArray[np.float32], size: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    return warp(_gray(crop), _scaled(transform, size), size)
+    return warp(gray(crop), _scaled(transform, size), size)
 
 
 def _curve(footage: Footage, transforms: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -202,78 +195,13 @@ def _curve(footage: Footage, transforms: NDArray[np.float32]) -> NDArray[np.floa
     return np.interp(np.arange(count), measured, heights).astype(np.float32)
 
 
-def _measure(
-    footage: Footage,
-    transforms: NDArray[np.float32],
-    apex: int,
-    recipe: Recipe,
-    watch: Stopwatch,
-) -> dict[str, Any]:
-    """Return the steps with their ROI pictures and flow, and the flow of frame `apex`."""
-    count = len(footage.crops)
-    with watch.stage("warp"):
-        weights = registry.load("temporal normalisation", recipe.temporal)(count, recipe.steps)
-        used = np.flatnonzero(np.abs(weights).max(axis=0) > 1e-6)
-        faces = np.stack([warp(footage.crops[k], transforms[k]) for k in used])
-        steps = _mix(weights[:, used], faces)
-        apex_face = warp(footage.crops[apex], transforms[apex])
-        onset_face = warp(footage.crops[0], transforms[0])
-    if recipe.magnify != magnification.NONE:
-        with watch.stage("magnify"):
-            magnify = partial(magnification.magnify, recipe.magnify, onset_face)
-            steps, apex_face = np.stack([magnify(face) for face in steps]), magnify(apex_face)
-    with watch.stage("warp"):
-        points = apply(transforms[0], footage.landmarks)
-        boxes = roi_boxes(points)
-        roi_frames = np.stack([crop_rois(face, boxes) for face in steps])
-    with watch.stage("flow"):
-        reference = _half(onset_face)
-        moved = [_flow(reference, _half(face), recipe.flow) for face in (*steps, apex_face)]
-        flow = registry.load("head motion", recipe.head_motion)(np.stack(moved), points)
-    return {
-        "flow": flow[:-1],
-        "apex_flow": flow[-1],
-        "roi_frames": roi_frames,
-        "roi_boxes": boxes,
-        "steps": footage.first + np.linspace(0, count - 1, recipe.steps, dtype=np.float32),
-    }
-
-
-def _mix(weights: NDArray[np.float32], faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the steps (S, H, W, 3) that `weights` (S, N) mix of `faces` (N, H, W, 3)."""
-    parts = [np.flatnonzero(row) for row in weights]
-    if max(map(len, parts)) > 2:
-        flat = faces.reshape(len(faces), -1).astype(np.float32)
-        mixed = np.clip(np.rint(weights @ flat), 0, 255).reshape(len(weights), *faces.shape[1:])
-        return np.asarray(mixed, dtype=np.uint8)
-    # Between two neighbours the same numbers come in a tenth of the time.
-    steps = np.empty((len(weights), *faces.shape[1:]), dtype=np.uint8)
-    for row, (low, *high), step in zip(weights, parts, steps, strict=True):
-        other = high[0] if high else low
-        share = float(row[other]) if high else 0.0
-        cv2.addWeighted(faces[low], float(row[low]), faces[other], share, 0.0, dst=step)
-    return steps
-
-
-def _half(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    small = cv2.resize(_gray(face), _FLOW_SIZE[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(small, dtype=np.uint8)
-
-
-def _flow(
-    reference: NDArray[np.uint8], frame: NDArray[np.uint8], method: str
-) -> NDArray[np.float32]:
-    if np.array_equal(reference, frame):
-        # As the first step nearly always is: the onset frame itself.
-        return np.zeros((*GRID, 2), dtype=np.float32)
-    unit = FACE_SIZE[0] / _FLOW_SIZE[0]
-    return reduce(dense_flow(reference, frame, method), GRID) * unit
-
-
 def _landmarks(
-    footage: Footage, landmarker: Landmarker, apex: int
+    footage: Footage, landmarker: Landmarker, apex: int | None
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Return the landmarks (M, 68, 2) at the onset and at `apex`, if asked for, and where."""
     rows, positions = [footage.face.landmarks], [footage.first]
+    if apex is None:
+        return np.stack(rows), np.array(positions, dtype=np.int32)
     found = _nearest(landmarker.find(footage.crops[apex - footage.first][None])[0], footage)
     if found is not None:
         rows.append(found + footage.corner)
@@ -299,5 +227,5 @@ def _quality(
         "lost": float(np.mean(tracking.inliers[1:] == 0)),
         "missing": float(quality.missing_frames(footage.times_s)),
         "repeated": quality.repeated_frames(footage.crops) / (len(footage.crops) - 1),
-        "blockiness": quality.blockiness(_gray(footage.crops[0]), footage.corner),
+        "blockiness": quality.blockiness(gray(footage.crops[0]), footage.corner),
     }

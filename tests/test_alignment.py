@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -119,3 +120,21 @@ def test_shrinking_averages_detail_away() -> None:
     board = (np.indices((400, 400)).sum(axis=0) % 2 * 255).astype(np.uint8)
     quarter = np.array([[0.25, 0, 0.1], [0, 0.25, 0.1]], dtype=np.float32)
     assert warp(board, quarter, (100, 100)).std() < 10
+
+
+@given(st.integers(0, 10_000))
+def test_blurring_only_what_is_seen_changes_no_pixel(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    height, width = chance.integers(8, 300, 2)
+    image = chance.integers(0, 256, (height, width), dtype=np.uint8)
+    moved = similarity(chance.uniform(-180, 180), chance.uniform(0.05, 0.6))
+    # Any point of the picture, or one beside it, comes to lie in the middle.
+    middle = chance.uniform(-0.3, 1.3, 2) * [width, height]
+    moved[:, 2] = [30, 35] - moved[:, :2] @ middle
+    transform = moved.astype(np.float32)
+    scale = float(np.sqrt(np.linalg.det(transform[:, :2].astype(np.float64))))
+    whole = cv2.GaussianBlur(image, (0, 0), 0.5 * np.sqrt(1 / scale**2 - 1))
+    wanted = cv2.warpAffine(
+        whole, transform, (60, 70), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    assert np.array_equal(warp(image, transform, (70, 60)), wanted)

@@ -58,7 +58,7 @@ FLOORS = [
         "checkpoints",
         "recipe",
     },
-    {"whereabouts", "identity"},
+    {"whereabouts", "identity", "steps"},
     {"report", "training", "preprocess", "terminal", "motion"},
     {"leaks", "searching", "evidence"},
     {"publish"},

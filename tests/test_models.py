@@ -66,6 +66,19 @@ class TestEveryModel:
         assert np.array_equal(first, model.features(clip, options))
         assert np.isfinite(first).all()
 
+    @pytest.mark.parametrize("steps", [2, 4, 9])
+    def test_what_it_does_not_look_at_may_be_missing(self, name: str, steps: int) -> None:
+        model, options = small(name)
+        clip = record("s", "c", 1, steps=steps)
+        if not hasattr(model, "looks_at"):
+            return
+        seen = sorted(model.looks_at(steps, options))
+        thin = np.full_like(clip.flow, np.nan)
+        thin[seen] = clip.flow[seen]
+        features = model.features(replace(clip, flow=thin, roi_frames=clip.roi_frames[:0]), options)
+        assert np.array_equal(features, model.features(clip, options))
+        assert len(seen) <= 2 * options.steps
+
     def test_shape_of_the_features_hangs_on_the_options_alone(self, name: str) -> None:
         model, options = small(name)
         shapes = {model.features(record("s", "c", 0, steps=t), options).shape for t in (1, 4, 9)}

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from mecli import Answer, Predictor
+from mecli.corpora.sources import read_sources
 from mecli.errors import InputError
+from mecli.judging import Judge
 from mecli.predict import PredictOptions, predict
 from mecli.train import TrainOptions, train
 from mecli.video import read_frames
@@ -44,6 +46,17 @@ def test_an_array_a_path_and_the_verb_are_of_one_mind(
     assert by_array.scores == by_path.scores == by_verb.scores
     assert (by_array.apex, by_array.offset, by_array.fps) == (by_path.apex, 100, 100.0)
     assert tuple(by_array.scores) == predictor.classes == ("negative", "positive", "surprise")
+
+
+def test_who_is_to_be_drawn_is_judged_alike(checkpoint: Path, sample: Path) -> None:
+    (clip,) = read_sources([sample / "clips" / "s01_02.mp4"])
+    ((thin, slim),) = Judge(checkpoint).judge(clip)
+    ((full, record),) = Judge(checkpoint, drawn=True).judge(clip)
+    assert thin == full
+    assert slim is not None
+    assert record is not None
+    assert len(record.roi_frames) == len(record.flow) > len(slim.roi_frames)
+    assert np.isfinite(record.flow).all()
 
 
 def test_an_interval_of_an_array_is_kept(predictor: Predictor, sample: Path) -> None:

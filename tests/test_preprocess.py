@@ -17,9 +17,10 @@ from mecli.errors import InputError, UnknownName
 from mecli.footage import Stopwatch
 from mecli.head_motion import polynomial, rigid
 from mecli.landmarks.choose import choose
-from mecli.preprocess import GRID, preprocess
+from mecli.preprocess import preprocess
 from mecli.recipe import Recipe
 from mecli.rois import FACE_SIZE, ROI_NAMES
+from mecli.steps import EVERYTHING, GRID, Need
 from mecli.synthesis.pairs import PairOptions, pairs
 from mecli.video import read_frames
 
@@ -115,6 +116,24 @@ def test_landmarks_that_span_no_face_are_an_error_of_that_clip(
 
     with pytest.raises(InputError, match=r"clip .*s01_02: landmarks span no face"):
         preprocess(clips["s01_02"], RECIPE, Upset())
+
+
+def test_what_nobody_needs_is_left_out_and_the_rest_is_the_same(
+    landmarker: Landmarker, clips: dict[str, Clip]
+) -> None:
+    clip = clips["s01_02"]
+    for recipe in (RECIPE, Recipe(steps=6, temporal="tim", magnify="lagrangian:3")):
+        whole = preprocess(clip, recipe, landmarker, need=EVERYTHING)
+        for steps in (frozenset[int](), frozenset({1, 4})):
+            need = Need(steps, pictures=False)
+            thin = preprocess(clip, recipe, landmarker, need=need)
+            seen = sorted(steps)
+            assert np.array_equal(thin.flow[seen], whole.flow[seen])
+            assert np.isnan(np.delete(thin.flow, seen, axis=0)).all()
+            assert np.array_equal(thin.apex_flow, whole.apex_flow)
+            assert np.array_equal(thin.landmarks, whole.landmarks[:1])
+            assert not len(thin.roi_frames)
+            assert (thin.quality, thin.curve.tolist()) == (whole.quality, whole.curve.tolist())
 
 
 def test_alignment_takes_a_known_head_motion_out(

@@ -4,7 +4,9 @@ A model is a class with class attributes ``name``, ``paper``, ``doi``, ``input``
 dataclass ``Options``, named ``presets`` of them, and these functions:
 
 - ``features(record, options)`` turns ONE clip into one array. It never sees another clip,
-  so no statistic of the cache can reach a held-out subject.
+  so no statistic of the cache can reach a held-out subject. A model that reads flow alone,
+  and not of every step, may say of which in ``looks_at(steps, options)``: whoever asks it
+  about one clip leaves the rest out.
 - ``stages(options)`` lists what is trained, one after another, inside every fold. A later
   stage reads what the earlier one exports for each clip, with its weights frozen.
 

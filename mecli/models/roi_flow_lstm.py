@@ -102,8 +102,7 @@ class RoiFlowLstm:
         if record.flow.ndim != 4 or not len(record.flow):
             raise InputError(f"clip {record.clip_id}: no flow in the cache; extract it anew")
         # At the end of a clip the face is back at rest: one step alone has to be the apex.
-        apex = options.moment == "apex" or options.steps == 1
-        shown = record.apex_flow[None] if apex else record.flow
+        shown = record.apex_flow[None] if _apex_alone(options) else record.flow
         maps = resampled(shown, options.steps)
         maps = detrended(maps, options.detrend)
         boxes = grown(record.roi_boxes, options.grow)
@@ -112,6 +111,14 @@ class RoiFlowLstm:
             crops[:, roi] = crops[:, roi, :, :, ::-1]
             crops[:, roi, 0] *= -1
         return np.asarray(crops / strength(record, options.detrend), dtype=np.float32)
+
+    @staticmethod
+    def looks_at(steps: int, options: RoiFlowLstmOptions) -> frozenset[int]:
+        """Return at which of a record's `steps` steps `features` looks."""
+        if _apex_alone(options):
+            return frozenset()
+        low, _ = _between(steps, options.steps)
+        return frozenset([*low.tolist(), *(low + 1).tolist()])
 
     @staticmethod
     def stages(options: RoiFlowLstmOptions) -> tuple[Stage, ...]:
@@ -135,6 +142,10 @@ class RoiFlowLstm:
         still = features.copy()
         still[:, roi] = 0
         return still
+
+
+def _apex_alone(options: RoiFlowLstmOptions) -> bool:
+    return options.moment == "apex" or options.steps == 1
 
 
 def strength(record: ClipRecord, detrend: int = -1) -> float:
@@ -185,11 +196,16 @@ def resampled(flow: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
     """
     if len(flow) == 1:
         return np.repeat(flow, steps, axis=0)
-    at = np.linspace(0, len(flow) - 1, steps + 1)[1:]
-    low = np.minimum(at.astype(int), len(flow) - 2)
-    share = (at - low).astype(np.float32)[:, None, None, None]
+    low, share = _between(len(flow), steps)
     between: NDArray[np.float32] = flow[low] * (1 - share) + flow[low + 1] * share
     return between
+
+
+def _between(count: int, steps: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return before which of `count` maps each of `steps` lies, and how near to the next."""
+    at = np.linspace(0, count - 1, steps + 1)[1:]
+    low = np.minimum(at.astype(np.int64), count - 2)
+    return low, (at - low).astype(np.float32)[:, None, None, None]
 
 
 class RoiFlowNetwork(Network):

@@ -80,6 +80,11 @@ class RoiFlowRidge:
         return RoiFlowLstm.features(record, options.crops)
 
     @staticmethod
+    def looks_at(steps: int, options: RoiFlowRidgeOptions) -> frozenset[int]:
+        """Return at which of a record's `steps` steps `features` looks."""
+        return RoiFlowLstm.looks_at(steps, options.crops)
+
+    @staticmethod
     def stages(options: RoiFlowRidgeOptions) -> tuple[Stage, ...]:
         """Return the one stage, solved at once."""
 
