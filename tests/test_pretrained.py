@@ -162,6 +162,19 @@ def test_other_classes_get_new_heads_and_keep_the_rest(folders: Path, tmp_path: 
     anew = {n for n in fold if not torch.allclose(fold[n], given[n], atol=1e-9)}
     assert 0 < len(anew) < len(fold)
     assert all(3 in fold[n].shape for n in anew)
+    assert folder.read_run(result.run)["pretrained"]["classes"] is False
+
+
+def test_classes_are_taken_by_name_in_any_order(folders: Path) -> None:
+    checkpoint = load_checkpoint(folders / "roi-flow-lstm.safetensors")
+    stages, given = checkpoint.stages, weights(folders / "roi-flow-lstm.safetensors")
+    turned = start.weights(checkpoint, stages, checkpoint.classes[::-1])
+    for name, value in start.weights(checkpoint, stages, checkpoint.classes[:2]).items():
+        if value.shape == given[name].shape:
+            assert torch.equal(turned[name], given[name])
+        else:
+            assert torch.equal(value, given[name][..., :2])
+            assert torch.equal(turned[name], given[name].flip(-1))
 
 
 class TestRefused:
@@ -270,10 +283,12 @@ def test_where_the_shipped_checkpoint_fits_every_fold_begins_with_it(
     assert folder.read_run(result.run)["pretrained"]["checkpoint"] == name
     given = weights(checkpoints.find(name))
     learned = weights(folder.weights_path(result.run, 0, 0))
-    # Three classes here, four there: the evidence starts anew.
-    same = [n for n, value in learned.items() if value.shape == given[n].shape]
-    assert len(same) == len(learned) - 2
-    assert all(torch.allclose(learned[n], given[n], atol=1e-9) for n in same)
+    # Three classes here, four there: the evidence for `none` is left out.
+    cut = {n for n, value in learned.items() if value.shape != given[n].shape}
+    assert cut == {"rois.evidence.weight", "rois.evidence.bias"}
+    expected = {n: w[..., :3] if n in cut else w for n, w in given.items()}
+    assert all(torch.allclose(learned[n], w, atol=1e-9) for n, w in expected.items())
+    assert folder.read_run(result.run)["pretrained"]["classes"] is True
     assert resume(result.run).pretrained == name
     anew = train(TrainOptions(**values, epochs=1, pretrained="none", final=False))
     assert anew.pretrained == "none"

@@ -104,6 +104,7 @@ class Plan:
             "sha256": self.checkpoint.description["sha256"],
             "subjects": len(start.persons_of(self.checkpoint)),
             "frozen": self.options.freeze,
+            "classes": start.knows(self.checkpoint, self.data.table.classes),
         }
 
     def warnings(self) -> list[str]:

@@ -1,8 +1,9 @@
 """Weights that a run begins with: those of a checkpoint trained on other people.
 
-They are taken by name (``<stage>.<parameter>``). Weights whose size hangs on the number of
-classes start anew where the class lists differ. A frozen stage keeps its weights in every
-fold; what it says of a clip is then the same in all folds, so it is computed once.
+They are taken by name (``<stage>.<parameter>``). Weights that belong to classes are taken by the
+name of the class; they start anew where the checkpoint does not know all classes. A frozen
+stage keeps its weights in every fold; what it says of a clip is then the same in all folds, so
+it is computed once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from mecli.training.fit import begin, exported
 from mecli.training.units import as_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -119,8 +120,11 @@ def weights(
     found = tensors_of(checkpoint.stages, checkpoint.networks)
     mine = _shapes(stages, checkpoint.shape, len(classes))
     if tuple(classes) != checkpoint.classes:
-        wider = _shapes(stages, checkpoint.shape, len(classes) + 1)
-        mine = {name: shape for name, shape in mine.items() if wider[name] == shape}
+        heads = _heads(stages, checkpoint.shape, len(classes))
+        if knows(checkpoint, classes):
+            found |= _chosen(found, heads, checkpoint.classes, classes)
+        else:
+            mine = {name: shape for name, shape in mine.items() if name not in heads}
     for name, shape in mine.items():
         if name not in found or found[name].shape != shape:
             got = tuple(found[name].shape) if name in found else "missing"
@@ -129,6 +133,11 @@ def weights(
                 f"'{name}' is {got}, expected {tuple(shape)}"
             )
     return {name: found[name] for name in mine}
+
+
+def knows(checkpoint: Checkpoint, classes: Sequence[str]) -> bool:
+    """Whether `checkpoint` was trained on all of `classes`, and perhaps more."""
+    return set(classes) <= set(checkpoint.classes)
 
 
 def frozen(
@@ -169,6 +178,33 @@ def exports(
         for network, stage in zip(networks, stages, strict=False):
             value = exported(network, value, stage.unit == "step")
         yield value.numpy()
+
+
+def _heads(
+    stages: Sequence[Stage], shape: tuple[int, ...], n_classes: int
+) -> dict[str, int]:
+    """Return the axis that counts classes, of every weight that has one."""
+    wider = _shapes(stages, shape, n_classes + 1)
+    return {
+        name: next(axis for axis, size in enumerate(mine) if size != wider[name][axis])
+        for name, mine in _shapes(stages, shape, n_classes).items()
+        if mine != wider[name]
+    }
+
+
+def _chosen(
+    found: Mapping[str, Tensor],
+    heads: Mapping[str, int],
+    theirs: Sequence[str],
+    ours: Sequence[str],
+) -> dict[str, Tensor]:
+    """Return the weights in `heads` for class names `ours`, out of those for `theirs`."""
+    rows = torch.tensor([theirs.index(name) for name in ours])
+    return {
+        name: found[name].index_select(axis, rows)
+        for name, axis in heads.items()
+        if name in found and found[name].shape[axis : axis + 1] == (len(theirs),)
+    }
 
 
 def _shapes(
