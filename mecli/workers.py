@@ -204,9 +204,10 @@ def use_one_thread() -> None:
         cv2.setNumThreads(1)
 
 
-def peak_memory_bytes() -> int:
-    """Return the largest resident size this process has had."""
+def peak_memory_bytes(*, of_children: bool = False) -> int:
+    """Return the largest resident size this process has had, or the largest of its children."""
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    who = resource.RUSAGE_CHILDREN if of_children else resource.RUSAGE_SELF
+    return resource.getrusage(who).ru_maxrss * unit

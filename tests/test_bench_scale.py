@@ -24,12 +24,16 @@ def test_each_size_is_written_read_and_trained(tmp_path: Path) -> None:
     assert large["cache_gb"] > small["cache_gb"] > 0
     assert all(row[name] >= 0 for row in (small, large) for name in row)
     assert large["loso_h"] >= small["loso_h"]
+    # Parts are made here, merging is another process: both are work of the processor.
+    assert 0 < small["parts_cpu_s"] < large["parts_cpu_s"]
+    assert all(small[f"{name}_cpu_s"] > 0 for name in ("merge", "one_more", "read", "features"))
+    assert small["cpu_s_per_fold"] > 0
     assert told == ["20 clips", "40 clips"]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_sizes_have_to_be_large_enough() -> None:
-    with pytest.raises(UsageError, match="expected numbers of 20 or more"):
+    with pytest.raises(UsageError, match="--sizes names"):
         BenchScaleOptions((442, 3))
     with pytest.raises(UsageError, match="--jobs is 0"):
         BenchScaleOptions(jobs=0)
