@@ -66,8 +66,8 @@ class Clip:
     `offset` are frame positions in `frames`: 0-based, inclusive, None where the
     annotation does not know them. `labels` holds the corpus's own words
     (``emotion``, ``objective``, ``aus``, …). `landmarks` is a file of precomputed
-    68-point arrays. With `holds_flow` the images are flow, not faces. `issues` says in words
-    what was odd about the annotation.
+    68-point arrays. With `holds_flow` the images are flow, not faces, and with `apart` those
+    of u and of v follow one another. `issues` says in words what was odd about the annotation.
     """
 
     corpus: str
@@ -82,6 +82,7 @@ class Clip:
     issues: tuple[str, ...] = ()
     landmarks: Path | None = None
     holds_flow: bool = False
+    apart: bool = False
     held: Held | None = None
 
     def __post_init__(self) -> None:

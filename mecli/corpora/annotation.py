@@ -15,6 +15,7 @@ from mecli.corpora.action_units import parse_action_units
 from mecli.corpora.corrections import CORRECTIONS
 from mecli.corpora.entry import Entry, part_of_id
 from mecli.corpora.frames import Disk, Numbered
+from mecli.corpora.label_tables import label_table
 from mecli.corpora.moments import MOMENTS, frame_number, place_moments, positive
 from mecli.corpora.reading import Reading
 from mecli.corpora.screening import no_clip, renamed_sheets, sheet_order, sheets_below
@@ -95,7 +96,8 @@ class SheetReader(ABC, Generic[Place]):
 
     def sheets(self, disk: Disk, root: Path) -> list[Path]:
         """Return the sheets whose file name is this corpus's, the one to read first."""
-        found = [p for p in sheets_below(disk, root, 2) if self.is_sheet_name(p.stem)]
+        named = (p for p in sheets_below(disk, root, 2) if self.is_sheet_name(p.stem))
+        found = [p for p in named if label_table(p) is None]  # casme2.csv beside flow images
         return sorted(found, key=partial(sheet_order, oldest_first=self.oldest_sheet_first))
 
     def is_sheet_name(self, stem: str) -> bool:

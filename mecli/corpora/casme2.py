@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mecli.corpora.annotation import SheetReader
 from mecli.corpora.frames import Disk, Numbered
-from mecli.corpora.indexed import pad
-from mecli.corpora.sheets import Row, Table, find_table, normalise, read_sheets
+from mecli.corpora.sheets import Row, Table, find_table, normalise, pad, read_sheets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mecli.corpora.frames import Disk
-from mecli.corpora.indexed import ClipIndex, IndexedReader, pad
+from mecli.corpora.indexed import ClipIndex, IndexedReader
 from mecli.corpora.screening import renamed_sheets
-from mecli.corpora.sheets import read_sheets
+from mecli.corpora.sheets import pad, read_sheets
 from mecli.errors import InputError
 
 if TYPE_CHECKING:

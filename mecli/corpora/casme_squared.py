@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
-from mecli.corpora.indexed import IndexedReader, pad
-from mecli.corpora.sheets import Row, Sheet, Table, plain, positional_table
+from mecli.corpora.indexed import IndexedReader
+from mecli.corpora.sheets import Row, Sheet, Table, pad, plain, positional_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -125,9 +125,3 @@ class IndexedReader(SheetReader[ClipIndex]):
             for path in place.paths
             if path not in place.used and fits_layout(disk, path, self.layout)
         ]
-
-
-def pad(text: str, prefix: str, digits: int) -> str:
-    """Return 's01' for '1', '01' or 's1': `prefix` and the number at full width."""
-    found = re.fullmatch(rf"(?:{re.escape(prefix)})?\s*0*(\d+)(?:\.0+)?", text, re.IGNORECASE)
-    return f"{prefix}{int(found[1]):0{digits}d}" if found else text

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, ClassVar
 
-from mecli.corpora.indexed import IndexedReader, pad
+from mecli.corpora.indexed import IndexedReader
+from mecli.corpora.sheets import pad
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

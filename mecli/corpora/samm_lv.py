@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, ClassVar
 
 from mecli.corpora.frames import natural_key
-from mecli.corpora.indexed import IndexedReader, pad
+from mecli.corpora.indexed import IndexedReader
 from mecli.corpora.samm import Samm
-from mecli.corpora.sheets import Table, find_table, plain, read_sheets
+from mecli.corpora.sheets import Table, find_table, pad, plain, read_sheets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

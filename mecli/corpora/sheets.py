@@ -77,6 +77,12 @@ def normalise(text: str) -> str:
     return "".join(c for c in plain(text).casefold() if c.isalnum())
 
 
+def pad(text: str, prefix: str, digits: int) -> str:
+    """Return 's01' for '1', '01' or 's1': `prefix` and the number at full width."""
+    found = re.fullmatch(rf"(?:{re.escape(prefix)})?\s*0*(\d+)(?:\.0+)?", text, re.IGNORECASE)
+    return f"{prefix}{int(found[1]):0{digits}d}" if found else text
+
+
 def cell_text(value: Any) -> str:
     """Return a cell as stripped text; whole numbers lose their ``.0``."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:

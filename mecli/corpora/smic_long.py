@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from mecli.corpora.indexed import ClipIndex, IndexedReader, pad
+from mecli.corpora.indexed import ClipIndex, IndexedReader
 from mecli.corpora.moments import frame_number
-from mecli.corpora.sheets import Row
+from mecli.corpora.sheets import Row, pad
 from mecli.corpora.smic import FPS, camera_of, clip_name
 
 if TYPE_CHECKING:
