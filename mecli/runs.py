@@ -43,6 +43,8 @@ class Source:
     table: PredictionTable
     header: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    remark: str = ""
+    """What else has to be known."""
 
     def note(self) -> str:
         """Return what a reader has to know before the figures, empty if nothing."""
@@ -54,7 +56,7 @@ class Source:
         status = self.header.get("status", COMPLETE)
         if status != COMPLETE:
             return f"the run is '{status}', not complete: these are the folds done so far"
-        return ""
+        return self.remark
 
 
 def read_sources(source: str | Path, stdin: TextIO | None = None) -> list[Source]:

@@ -115,6 +115,12 @@ def test_a_checkpoint_is_scored_on_a_cache(tmp_path: Path) -> None:
     code, text, _ = run("evaluate", str(cache), "--checkpoint", "bundled", "--json")
     assert code == 0
     assert json.loads(text)
+    (anew,) = evaluate([cache], replace(options, labels=None)).runs
+    assert (anew.scheme, anew.whole.counts.tolist()) == (
+        "megc2019",
+        figures.whole.counts.tolist(),
+    )
+    assert "no clip shows none, so labels are megc2019; --labels megc2019-none" in text
     with pytest.raises(InputError, match="but emotion has"):
         evaluate([cache], replace(options, labels="emotion"))
 

@@ -8,6 +8,7 @@ from mecli.checkpoints import find
 from mecli.errors import InputError
 from mecli.predictions import Prediction, PredictionTable
 from mecli.runs import Source
+from mecli.schemes.megc2019_none import NONE
 from mecli.training import dataset, start
 from mecli.training.checkpoint import load_checkpoint, scores
 
@@ -15,17 +16,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from mecli.training.dataset import Dataset
+
+_WITH_NONE, _WITHOUT = "megc2019-none", "megc2019"
+_REMARK = f"no clip shows none, so labels are {_WITHOUT}; --labels {_WITH_NONE} scores none as 0"
+
 
 def ask(caches: Sequence[Path], name: str, scheme: str | None = None) -> Source:
     """Return what checkpoint `name` says of every clip of `caches` that `scheme` labels.
 
     Classes of the checkpoint that the scheme does not have cannot be answered: the others
-    share their probability. ``bundled`` is the one for what the clips hold. Raises
+    share their probability. ``bundled`` is the one for what the clips hold. Without
+    `scheme` it is the checkpoint's own, less ``none`` if no clip shows that. Raises
     `InputError` if the checkpoint lacks a class of the scheme, or learned from one of the
     people.
     """
-    labels = scheme or load_checkpoint(find(name)).scheme
-    data = dataset.read(caches, labels)
+    data = dataset.read(caches, scheme or load_checkpoint(find(name)).scheme)
+    remark = ""
+    if scheme is None and data.table.scheme == _WITH_NONE and not _shows_none(data):
+        data, remark = dataset.read(caches, _WITHOUT), _REMARK
     name = start.named(name, data)
     checkpoint = load_checkpoint(find(name))
     start.check_persons(name, checkpoint, data.persons.values())
@@ -52,4 +61,8 @@ def ask(caches: Sequence[Path], name: str, scheme: str | None = None) -> Source:
         "model": checkpoint.model, "classes": list(classes), "scheme": data.table.scheme,
         "excluded": dict(data.excluded), "caches": list(data.fingerprints),
     }  # fmt: skip
-    return Source(f"{name} on {', '.join(map(str, caches))}", table, header)
+    return Source(f"{name} on {', '.join(map(str, caches))}", table, header, remark=remark)
+
+
+def _shows_none(data: Dataset) -> bool:
+    return data.table.classes.index(NONE) in data.table.index.values()
