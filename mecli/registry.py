@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mecli.errors import UnknownName
+from mecli.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,6 +116,12 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
+# Names of the field for what is called otherwise here, and would be mistaken for another.
+_ELSEWHERE: Mapping[tuple[str, str], str] = {
+    ("protocol", "cde"): "the composite evaluation of MEGC 2019 is 'loso' over all its corpora",
+}
+
+
 def names(kind: str) -> tuple[str, ...]:
     """Return every name that the registry of `kind` knows, in its order."""
     return tuple(_KINDS[kind])
@@ -123,6 +129,8 @@ def names(kind: str) -> tuple[str, ...]:
 
 def check_name(kind: str, name: str) -> str:
     """Return `name` if the registry of `kind` knows it, else raise `UnknownName`."""
+    if (kind, name.casefold()) in _ELSEWHERE:
+        raise UsageError(f"unknown {kind} '{name}': {_ELSEWHERE[kind, name.casefold()]}")
     if name not in _KINDS[kind]:
         raise UnknownName(kind, name, sorted(_KINDS[kind]))
     return name

@@ -17,7 +17,7 @@ from mecli import checkpoints, cli
 from mecli.cache import open_cache
 from mecli.errors import InputError, UsageError
 from mecli.train import TrainOptions, TrainResult, resume, train
-from mecli.training import folder, plan, start
+from mecli.training import dataset, folder, plan, start
 from mecli.training.checkpoint import load_checkpoint, save_checkpoint, scores, tensors_of
 from tests.moving_records import record, records, write_cache
 
@@ -295,11 +295,20 @@ def test_where_the_shipped_checkpoint_fits_every_fold_begins_with_it(
     assert folder.read_run(anew.run)["pretrained"] is None
 
 
+def test_training_on_labels_that_no_clip_has_says_why_and_who_counts_them(tmp_path: Path) -> None:
+    cache = write_cache(tmp_path / "c.h5", [record("s1", "c", 0, steps=2)])
+    with pytest.raises(InputError, match=r"none of 1 clips .*1: emotion5 is for .*`mecli info"):
+        dataset.read([cache], "emotion5")
+
+
 def test_faces_and_flow_images_together_begin_with_none_of_the_shipped(tmp_path: Path) -> None:
     faces, maps = (record(f"s{k}", "c", k, steps=2) for k in range(2))
     cache = write_cache(tmp_path / "c.h5", [faces, replace(maps, landmarker="none")])
     values: dict[str, Any] = {"caches": (cache,), "jobs": 0, "runs": tmp_path / "runs"}
-    assert plan.make(TrainOptions(**values)).options.pretrained == "none"
+    made = plan.make(TrainOptions(**values))
+    assert made.options.pretrained == "none"
+    (said,) = made.warnings()
+    assert said.startswith("1 of 2 clips came as flow images, 1 as faces: a clip that is there")
     with pytest.raises(InputError, match="some clips are flow images and some are faces"):
         plan.make(TrainOptions(**values, pretrained="bundled"))
     named = plan.make(TrainOptions(**values, pretrained="bundled-maps"))

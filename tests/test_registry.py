@@ -17,4 +17,6 @@ def test_an_unknown_name_lists_what_is_known() -> None:
     with pytest.raises(UnknownName, match=r"unknown protocol 'xyz' \(known: all, hde") as info:
         registry.load("protocol", "xyz")
     assert info.value.exit_code == UsageError.exit_code == 2
+    with pytest.raises(UsageError, match=r"unknown protocol 'CDE': .* is 'loso' over all its cor"):
+        registry.check_name("protocol", "CDE")
     assert MissingDependency.exit_code == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -78,9 +79,12 @@ def read(caches: Sequence[Path], scheme: str) -> Dataset:
     failed = {c: f"extraction failed: {r.reason}" for c, r in found.items() if not r.ok}
     table = apply_scheme(scheme, (Annotation(r.clip_id, r.corpus, r.labels) for r in good))
     if not table.index:
+        reasons = Counter(table.excluded.values()).most_common(1)
+        why = f"{len(failed)} failed in extraction"
+        why += f", {reasons[0][1]}: {reasons[0][0]}" if reasons else ""
         raise InputError(
-            f"{caches[0]}: none of {len(found)} clips has a class of '{scheme}' "
-            f"({len(failed)} failed in extraction); choose another --labels"
+            f"{caches[0]}: none of {len(found)} clips has a class of '{scheme}' ({why}); choose "
+            f"another --labels, `mecli info {caches[0]}` counts their classes"
         )
     return Dataset(
         clips=tuple(found[c] for c in sorted(table.index)),
@@ -113,6 +117,18 @@ def features(dataset: Dataset, model: Any, options: Any) -> Iterator[NDArray[np.
 def kinds(dataset: Dataset) -> set[bool]:
     """Return whether clips came as flow images (True), as faces (False), or both."""
     return {record.holds_flow for record in dataset.clips}
+
+
+def mixed(dataset: Dataset) -> str:
+    """Say that some clips came as flow images and some as faces, nothing if all came alike."""
+    count = len(dataset.clips)
+    maps = sum(record.holds_flow for record in dataset.clips)
+    if maps in {0, count}:
+        return ""
+    return (
+        f"{maps} of {count} clips came as flow images, {count - maps} as faces: a clip that is "
+        "there both ways counts twice, and no checkpoint that ships fits both"
+    )
 
 
 def moments(dataset: Dataset) -> int:

@@ -108,9 +108,12 @@ class Plan:
         }
 
     def warnings(self) -> list[str]:
-        """Say how clips of the checkpoint were extracted otherwise than these."""
-        if self.checkpoint is None:
-            return []
+        """Say what is odd about the clips, and how those of the checkpoint were made otherwise."""
+        said = [mixed] if (mixed := dataset.mixed(self.data)) else []
+        return [*said, *self._made_otherwise()] if self.checkpoint else said
+
+    def _made_otherwise(self) -> list[str]:
+        assert self.checkpoint is not None
         caches = self.checkpoint.description.get("caches") or [{}]
         theirs, ours = caches[0].get("options", {}), self.data.fingerprints[0]["options"]
         if dataset.kinds(self.data) == {True}:

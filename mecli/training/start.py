@@ -180,9 +180,7 @@ def exports(
         yield value.numpy()
 
 
-def _heads(
-    stages: Sequence[Stage], shape: tuple[int, ...], n_classes: int
-) -> dict[str, int]:
+def _heads(stages: Sequence[Stage], shape: tuple[int, ...], n_classes: int) -> dict[str, int]:
     """Return the axis that counts classes, of every weight that has one."""
     wider = _shapes(stages, shape, n_classes + 1)
     return {
