@@ -25,7 +25,7 @@ def test_a_corpus_reads_back_with_its_truth(tmp_path: Path) -> None:
     summary = synth(tmp_path / "out", options, progress=lambda *a: told.append(a))
     assert summary.failures == {}
     assert summary.clips == 2
-    assert told[-1][:2] == (1, 1)
+    assert told[-1][:2] == (summary.frames, summary.frames)
     clips = Synth().read(tmp_path / "out")
     assert [c.name for c in clips] == ["s01_01", "s01_02"]
     micro, none = clips
@@ -158,11 +158,24 @@ def test_the_same_command_goes_on_where_it_was_interrupted(tmp_path: Path) -> No
         synth(tmp_path / "out", replace(options, seed=1))
     told: list[tuple[int, int, str]] = []
     assert synth(tmp_path / "out", options, progress=lambda *a: told.append(a)).clips == 2
-    assert [(done, total) for done, total, _ in told] == [(1, 1)]
-    assert told[0][2] != first.parent.name
+    assert [(done, total) for done, total, _ in told] == [(2, 2)]
+    assert told[0][2] != f"frames, {first.parent.name}"
     assert first.stat().st_mtime_ns == written
     synth(tmp_path / "whole", options)
     assert _files(tmp_path / "out") == _files(tmp_path / "whole")
+
+
+def test_a_long_clip_counts_by_its_frames(tmp_path: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+    options = SynthOptions(
+        subjects=1, clips=1, distractors=0, long=1, long_s=4, events=(1, 1), **TINY
+    )
+    summary = synth(tmp_path, options, progress=lambda *a: told.append(a))
+    long, short = (
+        c["frames"] for c in reversed(json.loads((tmp_path / "manifest.json").read_text())["clips"])
+    )
+    assert [row[:2] for row in told] == [(long, long + short), (long + short, summary.frames)]
+    assert told[0][2] == "frames, long01"
 
 
 def test_a_note_that_says_nothing_of_a_clip_is_named(tmp_path: Path) -> None:
