@@ -77,7 +77,9 @@ def checkpoint(name: str) -> dict[str, Any]:
 
     path = find(name)
     loaded = load_checkpoint(path)
-    weights = sum(p.numel() for n in loaded.networks for p in n.parameters())
+    weights = sum(
+        p.numel() for networks in loaded.members for n in networks for p in n.parameters()
+    )
     told = {**loaded.description, "weights": weights, "bytes": path.stat().st_size}
     told["persons"] = len(told.get("persons", ()))
     return told

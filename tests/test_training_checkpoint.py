@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from mecli.errors import InputError, UsageError
@@ -24,7 +25,7 @@ from mecli.training.checkpoint import (
     scores,
     tensors_of,
 )
-from mecli.training.fit import read
+from mecli.training.fit import build, read
 from tests.moving_records import record
 
 if TYPE_CHECKING:
@@ -43,6 +44,14 @@ def made(name: str = "roi-flow-lstm", dtype: torch.dtype = torch.float32) -> Che
     return Checkpoint(
         name, options, ("a", "b", "c"), "made", shape, tuple(networks), {"protocol": "loso"}
     )
+
+
+def with_members(count: int) -> Checkpoint:
+    """Return a checkpoint whose members were drawn from the seeds 0, 1, …"""
+    first = made()
+    (stage,) = first.stages
+    drawn = [(build(stage, first.shape, 3, seed, torch.float32),) for seed in range(count)]
+    return replace(first, networks=drawn[0], others=tuple(drawn[1:]))
 
 
 def rewrite(path: Path, **changes: Any) -> None:
@@ -92,6 +101,45 @@ def test_a_temperature_survives_its_file_and_calibrates_the_scores(path: Path) -
     assert (raw.temperature, calibrated.temperature) == (None, 0.25)
     assert np.allclose(after, before**4 / (before**4).sum())
     assert attribute(calibrated, clip) == attribute(raw, clip)
+
+
+def test_members_survive_their_file_and_are_averaged(tmp_path: Path) -> None:
+    before, path = with_members(3), tmp_path / "c.safetensors"
+    save_checkpoint(path, before)
+    after, clips = load_checkpoint(path), [record("s", f"c{k}", k) for k in range(3)]
+    alone = [replace(before, networks=networks, others=()) for networks in before.members]
+    single = [scores(one, clips) for one in alone]
+    assert after.description["members"] == len(after.members) == 3
+    assert np.array_equal(scores(after, clips), scores(before, clips))
+    assert np.allclose(scores(after, clips), np.mean(single, axis=0), rtol=1e-12)
+    assert np.ptp(single, axis=0).max() > 1e-3
+    assert attribute(after, clips[1]) == attribute(before, clips[1])
+    assert attribute(after, clips[1]) != attribute(alone[0], clips[1])
+    save_checkpoint(tmp_path / "d.safetensors", after)
+    assert (tmp_path / "d.safetensors").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (2, r"weight 'member2\.rois\.\S+' is unknown"),
+        (4, r"weight 'rois\.\S+' is missing"),
+        (10**12, r"weight 'rois\.\S+' is missing"),
+        (0, "members is 0, expected 1 or more"),
+        (2.5, "members is 2.5, expected"),
+    ],
+)
+def test_another_number_of_members_than_said_is_refused(
+    tmp_path: Path, members: float, said: str
+) -> None:
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, with_members(3))
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    description = {**load_checkpoint(path).description, "members": members}
+    save_file(tensors, path, metadata={"mecli": json.dumps(description)})
+    with pytest.raises(InputError, match=said):
+        load_checkpoint(path)
 
 
 def test_shares_of_the_rois_sum_to_one_and_a_still_one_has_none(path: Path) -> None:

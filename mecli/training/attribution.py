@@ -9,8 +9,7 @@ import numpy as np
 from mecli import registry
 from mecli.errors import UsageError
 from mecli.rois import ROI_NAMES, crop_grid
-from mecli.training.checkpoint import features
-from mecli.training.fit import read
+from mecli.training.checkpoint import features, reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +46,7 @@ def attribute(checkpoint: Checkpoint, record: ClipRecord, method: str | None = N
     for weights that a model does not have.
     """
     values = features(checkpoint, record)
-    base, parts = read(checkpoint.stages, checkpoint.networks, values)
+    base, parts = reading(checkpoint, values)
     if method == "occlusion" or (method is None and parts is None):
         change = np.abs(_occluded(checkpoint, values) - base).sum(axis=1) / 2
         return Attribution("occlusion", _shares(change, record))
@@ -59,7 +58,7 @@ def attribute(checkpoint: Checkpoint, record: ClipRecord, method: str | None = N
     model, still = registry.load("model", checkpoint.model), values
     for roi in range(len(ROI_NAMES)):
         still = model.occlude(still, roi, checkpoint.options)
-    habit = read(checkpoint.stages, checkpoint.networks, still).roi_scores
+    habit = reading(checkpoint, still).roi_scores
     assert habit is not None
     seen = parts - habit
     centred = seen - seen.mean(axis=1, keepdims=True)
@@ -72,7 +71,7 @@ def _occluded(checkpoint: Checkpoint, values: NDArray[np.generic]) -> NDArray[np
     rows = []
     for roi in range(len(ROI_NAMES)):
         still = model.occlude(values, roi, checkpoint.options)
-        rows.append(read(checkpoint.stages, checkpoint.networks, still).probabilities)
+        rows.append(reading(checkpoint, still).probabilities)
     return np.array(rows, dtype=np.float64)
 
 

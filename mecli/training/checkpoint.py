@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -17,11 +19,11 @@ from mecli import __version__, files, registry
 from mecli.calibration import TEMPERATURES, tempered
 from mecli.errors import InputError, UnknownName, UsageError
 from mecli.models import options as model_options
-from mecli.training.fit import build, exported, read
+from mecli.training.fit import Reading, build, exported, read
 from mecli.training.precision import DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -50,12 +52,20 @@ class Checkpoint:
     """Everything else that was written: protocol, seeds, caches, version."""
     temperature: float | None = None
     """What log scores are divided by; None if the run held nobody out to fit it on."""
+    others: tuple[tuple[Network, ...], ...] = ()
+    """The networks of further members, whose probabilities are averaged with the first's.
+    Only the shipped checkpoints have any; a run begins with the first member alone."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages whose networks these are."""
         stages: tuple[Stage, ...] = registry.load("model", self.model).stages(self.options)
         return stages
+
+    @property
+    def members(self) -> tuple[tuple[Network, ...], ...]:
+        """The networks of every member, the first one's before all."""
+        return (self.networks, *self.others)
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
@@ -77,9 +87,22 @@ def tensors_of(stages: Sequence[Stage], networks: Sequence[Network]) -> dict[str
     }
 
 
+def _all_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Return the weights of all members; those after the first say which one they are of."""
+    return {
+        _prefix(number) + name: value
+        for number, networks in enumerate(checkpoint.members)
+        for name, value in tensors_of(checkpoint.stages, networks).items()
+    }
+
+
+def _prefix(member: int) -> str:
+    return f"member{member}." if member else ""
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
     """Write `checkpoint` to `path` in one step; return the digest of its weights."""
-    tensors = tensors_of(checkpoint.stages, checkpoint.networks)
+    tensors = _all_tensors(checkpoint)
     description = {
         **checkpoint.description,
         "format": FORMAT,
@@ -89,6 +112,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> str:
         "scheme": checkpoint.scheme,
         "shape": list(checkpoint.shape),
         "temperature": checkpoint.temperature,
+        "members": len(checkpoint.members),
         "mecli": __version__,
         "sha256": digest(tensors),
     }
@@ -116,7 +140,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             description=description,
             temperature=_temperature(description.get("temperature")),
         )
-        expected = description["sha256"]
+        expected, members = description["sha256"], _count(description.get("members", 1))
     except UnknownName as error:
         raise InputError(f"{path}: does not fit this version of mecli: {error}") from error
     except (KeyError, OverflowError, TypeError, ValueError, UsageError) as error:
@@ -125,7 +149,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise InputError(f"{path}: broken description of the checkpoint: {error!r}") from error
     if digest(tensors) != expected:
         raise InputError(f"{path}: the weights are damaged (their sha256 differs); copy it anew")
-    return replace(checkpoint, networks=_networks(path, checkpoint, tensors))
+    parts = _by_member(tensors, members)
+    first, *others = (_networks(path, checkpoint, part) for part in parts)
+    return replace(checkpoint, networks=first, others=tuple(others))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -155,6 +181,23 @@ def _temperature(value: Any) -> float | None:
     if not (isinstance(value, float) and math.isfinite(value) and low <= value <= high):
         raise ValueError(f"temperature is {value!r}, expected {low:g} to {high:g}")
     return value
+
+
+def _count(members: Any) -> int:
+    if not (isinstance(members, int) and members >= 1):
+        raise ValueError(f"members is {members!r}, expected 1 or more")
+    return members
+
+
+def _by_member(tensors: Mapping[str, Tensor], members: int) -> Iterator[dict[str, Tensor]]:
+    """Yield the weights of one member after the other; the first gets what is of none."""
+    parts: defaultdict[int, dict[str, Tensor]] = defaultdict(dict)
+    for name, value in tensors.items():
+        said = re.match(r"member(\d{1,9})\.", name)
+        number = int(said[1]) if said and int(said[1]) < members else 0
+        parts[number][name.removeprefix(_prefix(number))] = value
+    for number in range(members):
+        yield parts[number]
 
 
 def _networks(
@@ -239,15 +282,21 @@ def features(checkpoint: Checkpoint, record: ClipRecord) -> NDArray[np.generic]:
     return values
 
 
+def reading(checkpoint: Checkpoint, values: NDArray[np.generic]) -> Reading:
+    """Return what the members of `checkpoint` say on average of one clip's features `values`."""
+    stages = checkpoint.stages
+    shares, parts = zip(
+        *(read(stages, member, values) for member in checkpoint.members), strict=True
+    )
+    return Reading(np.mean(shares, axis=0), None if parts[0] is None else np.mean(parts, axis=0))
+
+
 def scores(checkpoint: Checkpoint, records: Iterable[ClipRecord]) -> NDArray[np.float64]:
     """Return class probabilities (N, K) float64; each clip is computed alone.
 
     They are calibrated if the checkpoint has a temperature.
     """
-    stages = checkpoint.stages
-    rows = [
-        read(stages, checkpoint.networks, features(checkpoint, r)).probabilities for r in records
-    ]
+    rows = [reading(checkpoint, features(checkpoint, r)).probabilities for r in records]
     shares = np.array(rows, dtype=np.float64).reshape(-1, len(checkpoint.classes))
     if checkpoint.temperature is None or not rows:
         return shares

@@ -1,9 +1,9 @@
 """Weights that a run begins with: those of a checkpoint trained on other people.
 
-They are taken by name (``<stage>.<parameter>``). Weights that belong to classes are taken by the
-name of the class; they start anew where the checkpoint does not know all classes. A frozen
-stage keeps its weights in every fold; what it says of a clip is then the same in all folds, so
-it is computed once.
+They are taken by name (``<stage>.<parameter>``), from the first of several members. Weights that
+belong to classes are taken by the name of the class; they start anew where the checkpoint does
+not know all classes. A frozen stage keeps its weights in every fold; what it says of a clip is
+then the same in all folds, so it is computed once.
 """
 
 from __future__ import annotations
