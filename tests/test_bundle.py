@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TINY = BundleOptions(
     identities=2, pairs=3, none=0.4, map_identities=2, maps=4, epochs=1, held_out=2,
-    jobs=0,
+    members=2, jobs=0,
 )  # fmt: skip
 SHIPPED = ("bundled-faces", "bundled-maps")
 
@@ -53,6 +53,7 @@ def test_the_recipe_makes_both_checkpoints_and_renders_nothing_twice(tmp_path: P
         one, two = (load_checkpoint(tmp_path / folder / file) for folder in "ab")
         assert one.description["sha256"] == two.description["sha256"]
         assert one.temperature is not None
+        assert len(one.members) == 2
         assert one.description["checked_on"] == {}
     maps = load_checkpoint(tmp_path / "a" / "bundled-maps.safetensors").description
     assert maps["clips"] == 2 * 4 * 2
