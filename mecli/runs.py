@@ -56,7 +56,17 @@ class Source:
         status = self.header.get("status", COMPLETE)
         if status != COMPLETE:
             return f"the run is '{status}', not complete: these are the folds done so far"
-        return self.remark
+        return "; ".join(filter(None, (self.remark, _taken_as_two(self.table))))
+
+
+def _taken_as_two(table: PredictionTable) -> str:
+    """Name people or corpora that only case and zeros tell apart: each counts as another one."""
+    first: dict[str, str] = {}
+    for name in sorted({name for row in table.rows for name in (row.corpus, row.subject)}):
+        known = first.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", name.casefold()), name)
+        if known != name:
+            return f"{known} and {name} are taken as two; write them alike if they are one"
+    return ""
 
 
 def read_sources(source: str | Path, stdin: TextIO | None = None) -> list[Source]:

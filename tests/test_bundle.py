@@ -18,6 +18,7 @@ from mecli.errors import InputError
 from mecli.evaluate import EvaluateOptions, evaluate
 from mecli.labels import Annotation
 from mecli.predictor import Predictor
+from mecli.report.answers import answers_text
 from mecli.schemes.megc2019_none import CLASSES, megc2019_none
 from mecli.training.checkpoint import load_checkpoint
 from tests.moving_records import records, write_cache
@@ -143,6 +144,7 @@ def test_an_archive_of_flow_is_judged_by_the_checkpoint_for_maps(tmp_path: Path)
     assert {a["checkpoint"] for a in answers} == {"bundled-maps"}
     predictor = Predictor(runs=tmp_path / "none")
     told = predictor.answers(tmp_path)
+    assert "None" not in answers_text(told)
     assert (
         [a.as_json() for a in told] == answers == [a.as_json() for a in predictor.answers(tmp_path)]
     )

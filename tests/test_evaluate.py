@@ -215,6 +215,25 @@ def test_the_class_list_comes_from_a_name_a_scheme_or_the_rows() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("clips", "said"),
+    [
+        (("SAMM/s1/x", "samm/s2/y"), "SAMM and samm are taken as two; write them alike if"),
+        (("c/007/x", "c/7/y"), "c/007 and c/7 are taken as two"),
+        (("c/10/x", "c/1/y"), ""),
+    ],
+)
+def test_names_that_only_case_or_zeros_tell_apart_are_doubted(
+    clips: tuple[str, str], said: str
+) -> None:
+    rows = [f"{clip},negative,negative" for clip in clips]
+    notes = evaluate(["-"], EvaluateOptions(labels="megc2019"), table(*rows)).notes
+    assert [note for note in notes if "taken as two" in note][:1] == (
+        [note for note in notes if note.startswith(f"standard input: {said}")] if said else []
+    )
+    assert bool(said) == any("taken as two" in note for note in notes)
+
+
 def test_a_class_that_never_occurs_lowers_the_mean_and_is_named() -> None:
     rows = "c/s1/x,negative,negative", "c/s2/y,positive,positive"
     result = evaluate(["-"], EvaluateOptions(labels="megc2019"), table(*rows))

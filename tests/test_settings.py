@@ -210,6 +210,7 @@ def test_the_shell_completes_every_choice(line: str, offered: list[str], tmp_pat
         ("extract", {"only_list": True, "cache": Path("mecli.h5")}, None, ""),
         ("train", {}, [Path("runs/1")], "wrote runs/1; next: mecli evaluate runs/1"),
         ("evaluate", {"runs": ["runs/1"]}, None, "next: mecli audit runs/1"),
+        ("evaluate", {"runs": ["peer.CSV"]}, None, ""),
         ("evaluate", {"runs": None, "report": True, "figures": None}, None, ""),
         ("predict", {"csv": Path("a.csv"), "report_file": Path("a.html")}, None,
          "wrote a.csv, a.html"),

@@ -50,7 +50,8 @@ def _train(_params: Params, result: Any) -> tuple[Sequence[str], Sequence[str]]:
 
 def _evaluate(params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:
     named: list[str] = params["runs"] or []
-    return (), ("mecli", "audit", *named) if len(named) == 1 and named != ["-"] else ()
+    table = named[:1] == ["-"] or (named[:1] and named[0].casefold().endswith(".csv"))
+    return (), ("mecli", "audit", *named) if len(named) == 1 and not table else ()
 
 
 def _check(params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:

@@ -200,7 +200,9 @@ def _notes(good: Sequence[Answer]) -> list[str]:
 def _interval(answer: Answer) -> list[str]:
     if answer.kind == NOTHING:
         return ["–"] * len(MOMENTS)
-    return [f"{getattr(answer, m)}{'*' if m in answer.found else ''}" for m in MOMENTS]
+    at = {moment: getattr(answer, moment) for moment in MOMENTS}
+    # Flow images have no frames.
+    return ["–" if k is None else f"{k}{'*' * (m in answer.found)}" for m, k in at.items()]
 
 
 def _second(answer: Answer, moment: str) -> str:
