@@ -41,7 +41,7 @@ class SynthOptions:
 
     subjects: int = 8
     clips: int = 6
-    """Per subject, distractors not counted in."""
+    """Per subject, distractors not counted in; 0 leaves the long clips alone."""
     seed: int = 0
     """Of the people."""
     motion_seed: int | None = None
@@ -84,9 +84,9 @@ class SynthOptions:
             raise UsageError("--codec npz goes with --pairs-only and --format flat")
 
     def _check_counts(self) -> None:
-        for what in ("subjects", "clips"):
-            if getattr(self, what) < 1:
-                raise UsageError(f"--{what} is {getattr(self, what)}, expected 1 or more")
+        for what, least in (("subjects", 1), ("clips", 0 if self.long > 0 else 1)):
+            if getattr(self, what) < least:
+                raise UsageError(f"--{what} is {getattr(self, what)}, expected {least} or more")
         for what in ("seed", "motion_seed", "long", "jobs"):
             value = getattr(self, what)
             if value is not None and value < 0:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 TINY: dict[str, Any] = {"size": (160, 176), "fps": 25.0, "jobs": 0}
 
 
+def test_long_clips_are_the_same_whether_short_ones_lie_beside_them_or_not() -> None:
+    beside = plan(SynthOptions(subjects=1, clips=2, long=2, seed=7, **TINY))
+    alone = plan(SynthOptions(subjects=1, clips=0, distractors=0, long=2, seed=7, **TINY))
+    assert alone == beside[-2:]
+
+
 def test_a_corpus_reads_back_with_its_truth(tmp_path: Path) -> None:
     told = []
     options = SynthOptions(subjects=1, clips=1, distractors=0.5, truth=True, **TINY)
