@@ -11,12 +11,14 @@ published at megc2020.github.io to megc2025.github.io.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mecli.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+Name = TypeVar("Name", str, tuple[int, str])
 
 KINDS = ("micro", "macro")
 LEAST_OVERLAP = 0.5
@@ -84,11 +86,11 @@ def match(true: Sequence[Spot], found: Sequence[Spot]) -> list[tuple[int, int]]:
 
 
 def tally(
-    true: Mapping[str, Sequence[Spot]], found: Mapping[str, Sequence[Spot]]
+    true: Mapping[Name, Sequence[Spot]], found: Mapping[Name, Sequence[Spot]]
 ) -> dict[str, Tally]:
     """Return the sums over a whole database for ``micro``, ``macro`` and ``overall``.
 
-    Both hold the intervals of each clip by its id; a clip without any may be left away in
+    Both hold the intervals of each clip by its name; a clip without any may be left away in
     `found`, never in `true`. Raises `InputError` for spotted clips that `true` does not know.
     """
     unknown = sorted(set(found) - set(true))

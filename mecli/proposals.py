@@ -1,8 +1,9 @@
 """Spotted intervals as they come from `mecli spot`, `mecli predict` or any other spotter.
 
-JSON: one object an interval, as a list or one a line. CSV: one row an interval. ``clip`` is
-the video, ``onset`` and ``offset`` are its frames, 0-based and inclusive, ``kind`` is
-``micro`` (also if there is none) or ``macro``, ``prediction`` a class, where one was judged.
+JSON: one object an interval, as a list or one a line. CSV: one row an interval, commas,
+semicolons or tabs between the columns. ``clip`` is the video, ``source`` its file, if known,
+``onset`` and ``offset`` are its frames, 0-based and inclusive, ``kind`` is ``micro`` (also if
+there is none) or ``macro``, ``prediction`` a class, where one was judged.
 A line of kind ``nothing`` says of a video that it was searched in vain.
 """
 
@@ -28,10 +29,17 @@ _NOTHING = "nothing"
 _WANTED = "clip, onset, offset and where they are known kind, prediction"
 
 
-class Proposal(NamedTuple):
-    """One spotted interval of the video `clip`; `prediction` is empty if nobody judged it."""
+class Video(NamedTuple):
+    """Which video a line is about: what it is called, and its file or folder, "" if not told."""
 
     clip: str
+    source: str = ""
+
+
+class Proposal(NamedTuple):
+    """One spotted interval of `video`; `prediction` is empty if nobody judged it."""
+
+    video: Video
     spot: Spot
     prediction: str = ""
 
@@ -41,8 +49,8 @@ class Proposals(NamedTuple):
 
     source: str
     spots: tuple[Proposal, ...]
-    failed: Mapping[str, str]
-    empty: tuple[str, ...] = ()
+    failed: Mapping[Video, str]
+    empty: tuple[Video, ...] = ()
 
 
 def read_proposals(source: str | Path, stdin: TextIO | None = None) -> Proposals:
@@ -56,9 +64,9 @@ def read_proposals(source: str | Path, stdin: TextIO | None = None) -> Proposals
         if not isinstance(row, dict):
             raise InputError(f"{where} is {row!r:.40}, expected an object with {_WANTED}")
         if row.get("error"):
-            failed[str(row.get("clip", where))] = str(row["error"])
+            failed[_video(where, {"clip": where, **row})] = str(row["error"])
         elif _moments(row).get("kind") == _NOTHING:
-            empty.append(_clip(where, row))
+            empty.append(_video(where, row))
         elif _moments(row).get("spotted", 0) in (None, ""):
             failed[_judged_whole(where, row)] = "was judged as one movement"
         else:
@@ -79,6 +87,7 @@ def _text(source: str | Path, stdin: TextIO | None) -> tuple[str, str]:
 
 def _rows(name: str, text: str) -> Iterator[tuple[str, Any]]:
     """Yield each interval as a mapping, and where it stands."""
+    text = text.lstrip("\ufeff")
     start = text.lstrip()[:1]
     if start == "[":
         for place, row in enumerate(_parsed(name, text), start=1):
@@ -95,16 +104,17 @@ def _rows(name: str, text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _table(name: str, text: str) -> Iterator[tuple[str, Any]]:
-    table = csv.DictReader(io.StringIO(text))
-    header = [cell.strip() for cell in table.fieldnames or ()]
+    table = files.csv_reader(io.StringIO(text))
+    header = [cell.strip() for cell in next(table, [])]
     missing = [word for word in ("clip", "onset", "offset") if word not in header]
     if missing:
         raise InputError(
             f"{name}: no column {', '.join(missing)}; header is '{','.join(header)[:80]}', "
             f"expected {_WANTED}"
         )
-    for row in table:
-        yield f"{name}: line {table.line_num}", row
+    for cells in table:
+        if any(cells):
+            yield f"{name}: line {table.line_num}", dict(zip(header, cells, strict=False))
 
 
 def _parsed(where: str, text: str) -> Any:
@@ -116,14 +126,14 @@ def _parsed(where: str, text: str) -> Any:
 
 
 def _proposal(where: str, row: Mapping[str, Any]) -> Proposal:
-    moments, clip = _moments(row), _clip(where, row)
+    moments, video = _moments(row), _video(where, row)
     onset, offset = (_position(where, name, moments.get(name)) for name in ("onset", "offset"))
     kind = str(moments.get("kind") or KINDS[0]).strip()
     if kind not in KINDS:
         raise InputError(f"{where}: kind is '{kind}', expected one of {', '.join(KINDS)}")
     if offset < onset:
         raise InputError(f"{where}: ends at frame {offset} before it starts at {onset}")
-    return Proposal(clip, Spot(onset, offset, kind), str(row.get("prediction") or "").strip())
+    return Proposal(video, Spot(onset, offset, kind), str(row.get("prediction") or "").strip())
 
 
 def _moments(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -132,23 +142,23 @@ def _moments(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return inside if isinstance(inside, dict) else row
 
 
-def _judged_whole(where: str, row: Mapping[str, Any]) -> str:
+def _judged_whole(where: str, row: Mapping[str, Any]) -> Video:
     """Return the clip that was judged as it came; raise if its annotation said what to judge."""
-    clip, found = _clip(where, row), _moments(row).get("found", ["onset"])
+    video, found = _video(where, row), _moments(row).get("found", ["onset"])
     if isinstance(found, list) and "onset" not in found:
         raise InputError(
-            f"{where}: the interval of clip '{clip}' was not spotted, its annotation names it: of "
-            "a corpus folder `mecli predict` judges what the sheet says. Give it the long videos "
-            "themselves (mecli predict FOLDER/clips/*.mp4 --json), or use `mecli spot FOLDER`"
+            f"{where}: the interval of clip '{video.clip}' was not spotted, its annotation names "
+            "it: of a corpus folder `mecli predict` judges what the sheet says. Give it the long "
+            "videos themselves (mecli predict FOLDER/clips/*.mp4 --json), or `mecli spot FOLDER`"
         )
-    return clip
+    return video
 
 
-def _clip(where: str, row: Mapping[str, Any]) -> str:
+def _video(where: str, row: Mapping[str, Any]) -> Video:
     clip = str(row.get("clip") or "").strip()
     if not clip:
         raise InputError(f"{where} names no clip, expected {_WANTED}")
-    return clip
+    return Video(clip, str(row.get("source") or "").strip())
 
 
 def _position(where: str, name: str, value: Any) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,13 +20,13 @@ from mecli.video import probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
     from typing import TextIO
 
     from mecli.clips import Clip
     from mecli.corpora.recordings import Recording
-    from mecli.labels import LabelTable
-    from mecli.proposals import Proposal
+    from mecli.proposals import Proposal, Video
+
+    Name = tuple[int, str]
 
 SCHEME = "megc2019"
 _NOTHING = "none"
@@ -36,19 +37,22 @@ _NOTHING = "none"
 class SpotScoreOptions:
     """Where the truth is, and the label scheme that predictions of spotted intervals are of."""
 
-    truth: Path
+    truth: Path | tuple[Path, ...]
+    """A corpus folder or sheet, or several: one database."""
     corpus: str | None = None
     labels: str = SCHEME
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Truth:
-    """The annotated intervals of all recordings; both tell of the same places."""
+    """The annotated intervals of all recordings, each named by its place in `truth` and its id."""
 
-    clips: Mapping[str, Sequence[Clip]]
-    spots: Mapping[str, Sequence[Spot]]
-    minutes: float | None
-    notes: tuple[str, ...]
+    clips: dict[Name, list[Clip]] = field(default_factory=dict)
+    spots: dict[Name, list[Spot]] = field(default_factory=dict)
+    """Tell of the same places as `clips`."""
+    files: dict[Path, Name] = field(default_factory=dict)
+    minutes: float | None = 0.0
+    notes: list[str] = field(default_factory=list)
 
 
 def score_spots(
@@ -56,55 +60,74 @@ def score_spots(
 ) -> SpotScores:
     """Score the intervals in `answers` (JSON, CSV or ``-``) against `options.truth`.
 
-    A recording without a proposal counts as one in which nothing was spotted. Raises
-    `InputError` for answers or a truth that cannot be read, and for a proposal in a
-    recording the truth does not know.
+    A recording without a proposal counts as one in which nothing was spotted. Which one a
+    proposal is in its file says, or else its id or name. Raises `InputError` for answers or
+    a truth that cannot be read, and for a proposal in a recording the truth does not know.
     """
     proposals = read_proposals(answers, stdin)
-    truth = _truth(options)
-    found: dict[str, list[Proposal]] = {recording: [] for recording in truth.spots}
+    places = options.truth if isinstance(options.truth, tuple) else (options.truth,)
+    truth = _Truth()
+    for number, place in enumerate(places):
+        _add(truth, number, place, options.corpus)
+    found: dict[Name, list[Proposal]] = {name: [] for name in truth.spots}
     known = _by_name(truth.spots)
     for proposal in proposals.spots:
-        found[_recording(proposal.clip, known, proposals.source)].append(proposal)
+        found[_recording(proposal.video, truth, known, proposals.source)].append(proposal)
     for other in (*proposals.failed, *proposals.empty):
-        _recording(other, known, proposals.source)
-    spotted = {recording: [p.spot for p in those] for recording, those in found.items()}
-    notes = list(truth.notes)
+        _recording(other, truth, known, proposals.source)
+    spotted = {name: [p.spot for p in those] for name, those in found.items()}
     if proposals.failed:
-        notes.append(f"{len(proposals.failed)} recordings were not searched: nothing found there")
+        lost = f"{len(proposals.failed)} recordings were not searched: nothing found there"
+        truth.notes.append(lost)
     return SpotScores(
         source=proposals.source,
-        truth=str(options.truth),
+        truth=tuple(map(str, places)),
         recordings=len(truth.spots),
         minutes=truth.minutes,
         tallies=tally(truth.spots, spotted),
         recognised=_recognised(truth, found, options.labels),
-        notes=tuple(notes),
+        notes=tuple(truth.notes),
     )
 
 
-def _truth(options: SpotScoreOptions) -> _Truth:
-    found = recordings(read_sources([options.truth], options.corpus, whole=True))
+def _add(truth: _Truth, number: int, place: Path, corpus: str | None) -> None:
+    """Add the recordings of the corpus or sheet at `place`, which is `number` of all."""
+    found = recordings(read_sources([place], corpus, whole=True))
     lost = next((r.clip for r in found if not r.clip.frames), None)
     if lost is not None:
         raise InputError(
-            f"{options.truth}: clip {lost.clip_id}: its frames are not on disk, so that nobody "
+            f"{place}: clip {lost.clip_id}: its frames are not on disk, so that nobody "
             "knows in which recording it is; put them beside the sheet"
         )
-    clips: dict[str, list[Clip]] = {}
-    spots: dict[str, list[Spot]] = {}
     left_out = 0
     for recording in found:
-        name = recording.clip.clip_id
-        clips[name], spots[name] = [], []
+        name = number, recording.clip.clip_id
+        file = _absolute(recording.clip.location)
+        if file in truth.files:
+            raise InputError(f"{place}: {recording.clip.location} is named twice as the truth")
+        truth.files[file] = name
+        truth.clips[name], truth.spots[name] = [], []
         for clip in recording.intervals:
             if clip.onset is not None and clip.offset is not None and clip.onset <= clip.offset:
-                clips[name].append(clip)
-                spots[name].append(Spot(clip.onset, clip.offset, _kind(clip)))
+                truth.clips[name].append(clip)
+                truth.spots[name].append(Spot(clip.onset, clip.offset, _kind(clip)))
             elif clip.labels.get("emotion") != _NOTHING:
                 left_out += 1
-    notes = [f"{left_out} intervals without onset or offset are left out"] if left_out else []
-    return _Truth(clips, spots, _minutes(found), tuple(notes))
+    if left_out:
+        truth.notes.append(f"{left_out} intervals without onset or offset are left out")
+    minutes = _minutes(found)
+    before, truth.minutes = truth.minutes, None
+    if before is not None and minutes is not None:
+        truth.minutes = before + minutes
+
+
+def _absolute(location: str) -> Path:
+    """Return the place of a file or folder, links and ``..`` followed; it need not be there."""
+    try:
+        return Path(location).resolve()
+    except (OSError, RuntimeError, ValueError):
+        # What cannot be a path is the name of none.
+        return Path(location)
 
 
 def _kind(clip: Clip) -> str:
@@ -128,59 +151,63 @@ def _minutes(found: Iterable[Recording]) -> float | None:
     return total
 
 
-def _by_name(recordings: Iterable[str]) -> dict[str, str | None]:
+def _by_name(recordings: Iterable[Name]) -> dict[str, Name | None]:
     """Return each recording by its id, and by its name alone: None where several have it."""
-    known: dict[str, str | None] = {}
-    names = Counter(recording.rpartition("/")[2] for recording in recordings)
-    for recording in recordings:
-        name = recording.rpartition("/")[2]
-        known[name] = recording if names[name] == 1 else None
-        known[recording] = recording
+    known: dict[str, Name | None] = {}
+    ids = [(whole, name) for name in recordings for whole in (name[1],)]
+    for called in ([(i.rpartition("/")[2], name) for i, name in ids], ids):
+        often = Counter(text for text, _ in called)
+        known |= {text: name if often[text] == 1 else None for text, name in called}
     return known
 
 
-def _recording(clip: str, known: Mapping[str, str | None], source: str) -> str:
-    """Return the recording that `clip` is: by its id, else by the name at its end."""
-    found = known.get(clip) or known.get(clip.rpartition("/")[2])
+def _recording(video: Video, truth: _Truth, known: Mapping[str, Name | None], source: str) -> Name:
+    """Return the recording that `video` is: by its file, its id, or the name at its end."""
+    last = video.clip.rpartition("/")[2]
+    found = truth.files.get(_absolute(video.source)) if video.source else None
+    found = found or known.get(video.clip) or known.get(last)
     if found is None:
-        why = "is in several recordings" if clip.rpartition("/")[2] in known else "is in none"
-        example = next(recording for recording in known.values() if recording)
+        why = "is in several recordings" if {video.clip, last} & {*known} else "is in none"
+        example = next(iter(truth.spots))[1]
         raise InputError(
-            f"{source}: clip '{clip}' {why} of the truth, expected an id such as '{example}'"
+            f"{source}: clip '{video.clip}' {why} of the truth, expected an id such as "
+            f"'{example}', or the file as 'source'"
         )
     return found
 
 
 def _recognised(
-    truth: _Truth, found: Mapping[str, Sequence[Proposal]], scheme: str
+    truth: _Truth, found: Mapping[Name, Sequence[Proposal]], scheme: str
 ) -> Recognised | None:
     """Return how well the micro-expressions that were hit were recognised; None: nobody tried."""
     if not any(p.prediction for those in found.values() for p in those):
         return None
-    table = _classed(truth, scheme)
+    classes, index_of = _classed(truth, scheme)
     pairs, unknown = [], 0
-    for recording, those in found.items():
-        for place, proposed in match(truth.spots[recording], [p.spot for p in those]):
-            index = table.index.get(truth.clips[recording][place].clip_id)
+    for name, those in found.items():
+        for place, proposed in match(truth.spots[name], [p.spot for p in those]):
+            index = index_of.get((name[0], truth.clips[name][place].clip_id))
             if those[proposed].spot.kind == "micro":
                 unknown += index is None
                 pairs += [] if index is None else [(index, those[proposed].prediction)]
     # A prediction outside the classes, such as none, is a miss of all of them.
-    place_of = {name: k for k, name in enumerate(table.classes)}
-    other = len(table.classes)
+    place_of = {name: k for k, name in enumerate(classes)}
+    other = len(classes)
     said = [place_of.get(prediction, other) for _, prediction in pairs]
     counts = metrics.confusion(np.array([k for k, _ in pairs], int), np.array(said, int), other + 1)
     f1 = metrics.f1_per_class(counts)[:other]
-    return Recognised(table.classes, tuple(f1.tolist()), len(pairs), unknown)
+    return Recognised(classes, tuple(f1.tolist()), len(pairs), unknown)
 
 
-def _classed(truth: _Truth, scheme: str) -> LabelTable:
-    """Return the class of each annotated interval."""
-    return labels.apply_scheme(
-        scheme,
-        (
-            labels.Annotation(clip.clip_id, clip.corpus, clip.labels)
-            for clips in truth.clips.values()
-            for clip in clips
-        ),
-    )
+def _classed(truth: _Truth, scheme: str) -> tuple[tuple[str, ...], dict[Name, int]]:
+    """Return the classes, and the class of each annotated interval by its place and clip id."""
+    classes: tuple[str, ...] = ()
+    index: dict[Name, int] = {}
+    for number in sorted({number for number, _ in truth.clips}):
+        clips = [c for (place, _), those in truth.clips.items() if place == number for c in those]
+        table = labels.apply_scheme(
+            scheme, (labels.Annotation(clip.clip_id, clip.corpus, clip.labels) for clip in clips)
+        )
+        classes = table.classes
+        index |= {(number, clip): found for clip, found in table.index.items()}
+    return classes, index

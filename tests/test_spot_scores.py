@@ -160,6 +160,64 @@ def test_what_was_not_searched_and_what_is_not_known_is_said(truth: Path) -> Non
     )
 
 
+def written(root: Path, *rows: str) -> Path:
+    """A manifest whose every recording is called ``clip`` and is 90 frames long, 30 a second."""
+    for row in rows:
+        folder = root / row.partition(",")[0]
+        if not folder.exists():
+            miniatures.frames(folder, 1, 90, "{}.png")
+    table = "\n".join(["path,corpus,subject,onset,offset,fps,label", *rows])
+    (root / "list.csv").write_text(table + "\n")
+    return root / "list.csv"
+
+
+def test_several_truths_are_one_database(tmp_path: Path) -> None:
+    roots = [tmp_path / "a", tmp_path / "b"]
+    truths = [
+        written(root, f"clip,lab,1,{onset},{onset + 9},30,{label}")
+        for root, onset, label in zip(roots, (10, 30), ("disgust", "surprise"), strict=True)
+    ]
+    # Both call their recording lab/1/clip: the file says which one is meant.
+    first, second = (str(root / "clip") for root in roots)
+    answers = lines(
+        spotted("lab/1/clip", 10, 19, source=first, prediction="negative"),
+        spotted("elsewhere/clip", 30, 39, source=second, prediction="surprise"),
+        spotted("lab/1/clip", 60, 69, source=second, prediction="surprise"),
+    )
+    done = evaluate(answers, truths[0], "--truth", str(truths[1]), "--json")
+    assert done.exit_code == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["recordings"], said["truth"]) == (2, ", ".join(map(str, truths)))
+    assert said["minutes"] == pytest.approx(0.1)
+    assert [said["spotting"]["micro"][k] for k in ("hits", "found", "true")] == [2, 3, 2]
+    assert said["recognition"]["hits"] == 2
+    assert said["recognition"]["f1"] == {"negative": 1, "positive": 0, "surprise": 1}
+    told = evaluate(answers, truths[0], "--truth", str(truths[1])).stdout
+    assert f"against {truths[0]} and 1 more: 2 recordings, 0.1 min" in told
+
+
+def test_a_name_that_several_truths_have_needs_its_file(tmp_path: Path) -> None:
+    truths = [written(tmp_path / name, "clip,lab,1,10,19,30,disgust") for name in "ab"]
+    answers = lines(spotted("lab/1/clip", 10, 19, source=str(tmp_path / "moved" / "clip")))
+    done = evaluate(answers, truths[0], "--truth", str(truths[1]))
+    assert done.exit_code == 3
+    assert "clip 'lab/1/clip' is in several recordings of the truth" in done.stderr
+    assert "or the file as 'source'" in done.stderr
+    twice = evaluate(answers, truths[0], "--truth", str(truths[0]))
+    assert "is named twice as the truth" in twice.stderr
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_columns_are_parted_as_spreadsheets_do(mark: str) -> None:
+    rows = (" clip", "kind ", "onset", "offset"), ("a", "macro", "1", "2"), ("b", "", "3", "5"), ()
+    text = "".join(mark.join(row) + "\n" for row in rows)
+    read = read_proposals("-", io.StringIO("\ufeff" + text))
+    assert [(p.video.clip, p.spot) for p in read.spots] == [
+        ("a", Spot(1, 2, "macro")),
+        ("b", Spot(3, 5, "micro")),
+    ]
+
+
 def told(clip: str, **interval: Any) -> dict[str, Any]:
     """A line of predict."""
     return {"clip": clip, "prediction": "negative", "interval": {"found": ["onset"], **interval}}
@@ -213,7 +271,10 @@ def test_intervals_are_read_from_a_file_too(tmp_path: Path) -> None:
     path = tmp_path / "spots.json"
     path.write_text(lines(spotted("a", 1, 2, "macro"), spotted("b", 0, 0)))
     read = read_proposals(path)
-    assert [(p.clip, p.spot) for p in read.spots] == [("a", Spot(1, 2, "macro")), ("b", Spot(0, 0))]
+    assert [(p.video.clip, p.spot) for p in read.spots] == [
+        ("a", Spot(1, 2, "macro")),
+        ("b", Spot(0, 0)),
+    ]
     path.write_text("")
     assert read_proposals(path).spots == ()
 

@@ -50,7 +50,10 @@ def evaluate(
         ),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="With --spotting: the corpus folder or sheet to score by.")
+        list[Path] | None,
+        typer.Option(
+            help="With --spotting: the corpus folder or sheet to score by; several are one whole."
+        ),
     ] = None,
     corpus: Annotated[
         str | None, typer.Option(help=f"Read --truth as one of: {known('corpus')}.")
@@ -98,7 +101,7 @@ def evaluate(
 
     Example: mecli spot videos/ --json | mecli evaluate --spotting - --truth videos/
     """
-    if spotting is not None or truth is not None:
+    if spotting is not None or truth:
         _score_spots(spotting, truth, corpus, labels, runs, json=json)
         return
     from mecli import evaluate as verb
@@ -139,19 +142,19 @@ def evaluate(
 
 def _score_spots(
     spotting: str | None,
-    truth: Path | None,
+    truth: list[Path] | None,
     corpus: str | None,
     labels: str | None,
     runs: list[str] | None,
     *,
     json: bool,
 ) -> None:
-    if spotting is None or truth is None or runs:
+    if spotting is None or not truth or runs:
         raise UsageError("--spotting FILE needs --truth FOLDER, and no run beside them")
     from mecli import spot_scores as verb
     from mecli.report.spot_scores import spot_scores_text
 
-    options = verb.SpotScoreOptions(truth, corpus, labels or verb.SCHEME)
+    options = verb.SpotScoreOptions(tuple(truth), corpus, labels or verb.SCHEME)
     result = verb.score_spots(spotting, options, sys.stdin)
     for line in result.notes:
         terminal.note(f"note: {line}")

@@ -38,7 +38,7 @@ class SpotScores:
     """Sums over a whole database of long videos by kind, and what follows from them."""
 
     source: str
-    truth: str
+    truth: tuple[str, ...]
     recordings: int
     minutes: float | None
     """How long all recordings are together, None where one does not say it."""
@@ -64,7 +64,7 @@ class SpotScores:
         """Return everything as one JSON document."""
         return {
             "source": self.source,
-            "truth": self.truth,
+            "truth": ", ".join(self.truth),
             "recordings": self.recordings,
             "minutes": None if self.minutes is None else round(self.minutes, 3),
             "spotting": {
@@ -105,7 +105,9 @@ def spot_scores_text(scores: SpotScores, stream: TextIO | None = None) -> str:
     size = count(scores.recordings, "recording")
     if scores.minutes is not None:
         size += f", {scores.minutes:.1f} min"
-    blocks: list[str | Table] = [f"{scores.source} against {scores.truth}: {size}"]
+    first, *more = scores.truth
+    truth = f"{first} and {len(more)} more" if more else first
+    blocks: list[str | Table] = [f"{scores.source} against {truth}: {size}"]
     blocks.append(Table(header, rows))
     if (said := scores.recognised) is not None:
         names = ", ".join(f"{c} {f:.3f}" for c, f in zip(said.classes, said.f1, strict=True))
