@@ -1,14 +1,16 @@
-"""Peak memory on what is long, many or huge: ``python -m tests.memory hour search many sparse``."""
+"""Peak memory on what is long, many or huge: ``python -m tests.memory hour search half_hour …``."""
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -18,32 +20,51 @@ from mecli.video import read_frames, write_video
 
 SAMPLE = Path(__file__).parent.parent / "sample_data"
 _OFTEN_S = 0.2
+_ALONE = ("--jobs", "1", "--timeout", "36000")
 
 
-def peak_mib(command: list[str], folder: Path) -> tuple[float, int, float, str]:
-    """Return peak memory in MiB of `command` and all its processes, exit code, seconds, stderr."""
-    start, peak = time.perf_counter(), 0
+class Cost(NamedTuple):
+    """What a command took, all its processes together."""
+
+    peak_mib: float
+    code: int
+    clock_s: float
+    busy_s: float
+    """Processor time, which other work on the machine changes little."""
+    said: str
+    """What it wrote to stderr."""
+
+
+def cost_of(command: list[str], folder: Path) -> Cost:
+    """Run `command` and return what it took."""
+    start, peak, busy = time.perf_counter(), 0, dict[str, float]()
     with (folder / "words").open("w+") as words:
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=words, start_new_session=True
         )
         while process.poll() is None:
-            peak = max(peak, _used_kib(process.pid))
+            peak = max(peak, _used_kib(process.pid, busy))
             time.sleep(_OFTEN_S)
         words.seek(0)
-        return peak / 1024, process.returncode, time.perf_counter() - start, words.read()
+        clock_s = time.perf_counter() - start
+        return Cost(peak / 1024, process.returncode, clock_s, sum(busy.values()), words.read())
 
 
-def _used_kib(session: int) -> int:
-    """Return what the processes of a session use, memory that several share counted once."""
+def _used_kib(session: int, busy: dict[str, float]) -> int:
+    """Return what the processes of a session use, memory that several share counted once.
+
+    The processor seconds of each go into `busy`.
+    """
     total = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            if int(stat.read_text().rpartition(")")[2].split()[3]) != session:
+            words = stat.read_text().rpartition(")")[2].split()
+            if int(words[3]) != session:
                 continue
             rollup = (stat.parent / "smaps_rollup").read_text()
         except (OSError, IndexError):
             continue
+        busy[stat.parent.name] = (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
         total += sum(int(row.split()[1]) for row in rollup.splitlines() if row.startswith("Pss:"))
     return total
 
@@ -63,16 +84,25 @@ def hour(folder: Path) -> list[list[str]]:
 
 def search(folder: Path) -> list[list[str]]:
     """Make videos of 640×480 at 200 frames/s, one and three minutes long."""
+    _make_long(folder, 1, 3)
+    return [
+        ["spot", str(folder / "1min.mp4"), "--landmarks", "embedded", *_ALONE],
+        ["spot", str(folder / "3min.mp4"), "--landmarks", "embedded", *_ALONE],
+        ["predict", str(folder / "3min.mp4"), "--checkpoint", "bundled", *_ALONE],
+    ]
+
+
+def half_hour(folder: Path) -> list[list[str]]:
+    """Make a video of 640×480 at 200 frames/s, thirty minutes long: 360,000 frames."""
+    _make_long(folder, 30)
+    return [["spot", str(folder / "30min.mp4"), "--landmarks", "embedded", *_ALONE]]
+
+
+def _make_long(folder: Path, *lengths_min: int) -> None:
     frames = [frame.image for frame in read_frames(SAMPLE / "clips" / "long01.mp4")]
     write_video(folder / "part.mp4", film(iter(frames), 1000), 200.0)
-    for minutes in (1, 3):
+    for minutes in lengths_min:
         _repeat(folder / "part.mp4", folder / f"{minutes}min.mp4", 12 * minutes)
-    chosen = ["--jobs", "1", "--timeout", "36000"]
-    return [
-        ["spot", str(folder / "1min.mp4"), "--landmarks", "embedded", *chosen],
-        ["spot", str(folder / "3min.mp4"), "--landmarks", "embedded", *chosen],
-        ["predict", str(folder / "3min.mp4"), "--checkpoint", "bundled", *chosen],
-    ]
 
 
 def _repeat(part: Path, out: Path, times: int) -> None:
@@ -130,19 +160,17 @@ def main() -> int:
     """Print peak, exit code and time of each command."""
     parser = argparse.ArgumentParser(prog="python -m tests.memory", description=__doc__)
     parser.add_argument(
-        "what", choices=[f.__name__ for f in (hour, search, many, sparse)], nargs="+"
+        "what", choices=[f.__name__ for f in (hour, search, half_hour, many, sparse)], nargs="+"
     )
     for what in parser.parse_args().what:
         with tempfile.TemporaryDirectory(prefix="mecli-memory-") as name:
             for words in globals()[what](Path(name)):
-                command = [sys.executable, "-m", "mecli", *words]
-                peak, code, seconds, said = peak_mib(command, Path(name))
+                cost = cost_of([sys.executable, "-m", "mecli", *words], Path(name))
                 told = " ".join(words).replace(name + "/", "")
+                last = (cost.said.splitlines() or [""])[-1].replace(name + "/", "")[:150]
                 sys.stdout.write(
-                    f"{what}: mecli {told}: {peak:.0f} MiB, exit {code}, {seconds:.0f} s"
-                )
-                sys.stdout.write(
-                    f"; {(said.splitlines() or [''])[-1].replace(name + '/', '')[:150]}\n"
+                    f"{what}: mecli {told}: {cost.peak_mib:.0f} MiB, exit {cost.code}, "
+                    f"{cost.clock_s:.0f} s, {cost.busy_s:.0f} s of processor time; {last}\n"
                 )
                 sys.stdout.flush()
     return 0
