@@ -20,9 +20,30 @@ BLOCKINESS = 1.3
 BITS_PER_PIXEL = 0.002
 """Of each frame. Rate factor 16 leaves 0.008 at 200 fps, 28 leaves 0.0012 to 0.0018."""
 LOST, REPEATED = 0.05, 0.1
+MOTION_PX = 0.2
+"""Of the region that moves most, face pixels. In stills of rendered faces, compressed at rate
+factors 16 to 33, the noise of a camera (0 to 3 grey levels) makes 0 to 0.28, less than this in
+110 of 115, and up to 0.8 where nothing is compressed; the least that an expression of
+`sample_data` moves is 0.42."""
 LONG_S = 2.0
 """A micro-expression is over within half a second; the rest of a longer clip is something else."""
 LEAST_SCORE = 0.5
+
+REASONS = {
+    "small-face": f"less than {FACE_PX:.0f} px from ear to ear",
+    "compression": "blocks can be seen, or few bits are left for a pixel",
+    "head-motion": f"the head moves more than {HEAD_MOTION_PX:.0f} px of the 240 px face",
+    "no-motion": f"no region moves {MOTION_PX:g} px of that face: noise does as much in a still",
+    "several-faces": "there are others, and nobody said which is meant",
+    "face-lost": f"not followed in more than {LOST:.0%} of the frames",
+    "unknown-frame-rate": "the source does not say it",
+    "low-frame-rate": f"below {FPS_WARNED:.0f} frames/s; below {FPS_REFUSED:.0f} is refused",
+    "dropped-frames": "time stamps leave some out",
+    "repeated-frames": f"more than {REPEATED:.0%} show what the one before shows",
+    "long-clip": f"more than {LONG_S:.0f} s were judged as one movement",
+    "low-confidence": f"no class has a score of {LEAST_SCORE:g}",
+}
+"""What each reason to doubt an answer says."""
 
 
 class Doubt(NamedTuple):
@@ -82,6 +103,14 @@ def _of_picture(quality: Mapping[str, float], *, chosen: bool) -> list[Doubt]:
         )
     if (moved := quality.get("head_motion_px", 0.0)) > HEAD_MOTION_PX:
         found.append(Doubt("head-motion", f"the head moves {moved:.0f} px of the 240 px face"))
+    if (motion := quality.get("motion_px", MOTION_PX)) < MOTION_PX:
+        found.append(
+            Doubt(
+                "no-motion",
+                f"no region moves by more than {motion:.2f} px of the 240 px face: in a still "
+                "picture noise does as much",
+            )
+        )
     if (faces := quality.get("faces", 1.0)) > 1 and not chosen:
         found.append(
             Doubt("several-faces", f"{faces:.0f} faces; this is the largest (--face, --all-faces)")

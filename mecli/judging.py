@@ -7,13 +7,14 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from mecli import registry
+from mecli import magnification, registry
 from mecli.checkpoints import name_of
 from mecli.corpora.loose import SUBJECT_UNKNOWN
 from mecli.doubts import LONG_S, check_rate, doubts, of_length
 from mecli.errors import InputError
 from mecli.footage import Stopwatch
 from mecli.landmarks.choose import choose, resolve
+from mecli.motion import moved_px
 from mecli.preprocess import preprocess
 from mecli.question import Question
 from mecli.recipe import Recipe
@@ -252,8 +253,11 @@ class Judge:
         record = preprocess(
             clip, self.recipe, self.landmarker, watch, face, frames, need=self._need
         )
+        quality = {**record.quality, **measured}
+        if len(record.landmarks) and self.recipe.magnify == magnification.NONE:
+            quality["motion_px"] = moved_px(record)
         with watch.stage("model"):
-            answer = self._answer(record, {**record.quality, **measured})
+            answer = self._answer(record, quality)
         return Judged(replace(answer, face=face + 1) if isinstance(face, int) else answer, record)
 
     def _answer(self, record: ClipRecord, quality: dict[str, float]) -> Answer:

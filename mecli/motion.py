@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mecli.clips import Clip
     from mecli.interfaces import Landmarker
     from mecli.pictures import Frame
+    from mecli.records import ClipRecord
 
     Gray = NDArray[np.uint8]
 
@@ -82,6 +83,8 @@ class Motion:
     centre: NDArray[np.float32]
     """(T, 2) pixels of the video: the middle of the face where it was looked for last; NaN
     where it was not there."""
+    outline: NDArray[np.float32]
+    """(T, 4, 2) pixels of the video: the corners of the upright face; NaN where it was not seen."""
     faces: int
     """How many people there are at least a tenth as often as the one who is most."""
     people: int
@@ -121,6 +124,7 @@ def measure(
     here = np.zeros(_COLUMNS, np.float32)
     people = People()
     centres: list[NDArray[np.float32]] = []
+    outlines: list[NDArray[np.float32]] = []
     face_px = 0.0
     for first, grays in _stretches(looked_at(), length):
         faces = landmarker.find(first.image[None], clip, [first.position])[0]
@@ -128,10 +132,11 @@ def measure(
         found = everybody[face] if face < len(everybody) else None
         if found is not None and not face_px:
             face_px = float(np.hypot(*(found[16] - found[0])))
-        moved, there = _moved(grays, found)
+        moved, there, outline = _moved(grays, found)
         fresh = slice(1 if parts else 0, None)
         parts.append((here + moved)[fresh])
         seen += there[fresh]
+        outlines.append(outline[fresh])
         middle = np.full(2, np.nan, np.float32) if found is None else found.mean(axis=0)
         centres.append(np.repeat(middle[None], len(there[fresh]), axis=0))
         here = here + moved[-1]
@@ -151,6 +156,7 @@ def measure(
         np.array(seen),
         face_px,
         np.concatenate(centres),
+        np.concatenate(outlines),
         often,
         len(people.looks),
         step,
@@ -176,20 +182,27 @@ def _stretches(frames: Iterator[Frame], length: int) -> Iterator[tuple[Frame, li
         yield first, grays
 
 
-def _moved(
-    grays: list[Gray], landmarks: NDArray[np.float32] | None
-) -> tuple[NDArray[np.float32], list[bool]]:
-    """Return (F, 2R + 6) `displacement` and `head`, and where the face was there."""
+class _Followed(NamedTuple):
+    """A face through one stretch of F frames."""
+
+    moved: NDArray[np.float32]
+    """(F, 2R + 6) `displacement` and `head`."""
+    there: list[bool]
+    outline: NDArray[np.float32]
+    """(F, 4, 2)."""
+
+
+def _moved(grays: list[Gray], landmarks: NDArray[np.float32] | None) -> _Followed:
+    """Return how the face moved through a stretch; it has none if there are no `landmarks`."""
     if landmarks is not None:
         # What was found may be no face that can be aligned: that stretch has none, then.
         with suppress(InputError):
             return _followed_through(grays, landmarks)
-    return np.zeros((len(grays), _COLUMNS), np.float32), [False] * len(grays)
+    nowhere = np.full((len(grays), 4, 2), np.nan, np.float32)
+    return _Followed(np.zeros((len(grays), _COLUMNS), np.float32), [False] * len(grays), nowhere)
 
 
-def _followed_through(
-    grays: list[Gray], landmarks: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], list[bool]]:
+def _followed_through(grays: list[Gray], landmarks: NDArray[np.float32]) -> _Followed:
     to_face = face_transform(landmarks)
     points = apply(to_face, landmarks)
     # Half the size; pixel centres keep their place: x' + ½ = (x + ½) / 2.
@@ -208,9 +221,30 @@ def _followed_through(
         flow = engine.calc(reference, warp(image, transform, _SIZE), None)
         flows.append(reduce(flow, _GRID) * 2)
     left, turned = remove_rigid_motion(np.stack(flows), points)
-    regions = _region_weights(points) @ left.reshape(len(flows), -1, 2)
+    regions = region_weights(points) @ left.reshape(len(flows), -1, 2)
     head = np.hstack([_head(np.stack(transforms)), turned])
-    return np.hstack([regions.reshape(len(flows), -1), head]).astype(np.float32), there
+    moved = np.hstack([regions.reshape(len(flows), -1), head]).astype(np.float32)
+    return _Followed(moved, there, _outline(np.stack(transforms), there))
+
+
+def _outline(transforms: NDArray[np.float32], there: list[bool]) -> NDArray[np.float32]:
+    """Return (F, 4, 2) where each frame shows the corners of the upright face, NaN if not."""
+    height, width = _SIZE
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]])
+    shifted = corners - transforms[:, None, :, 2]
+    places = np.linalg.solve(transforms[:, None, :, :2], shifted[..., None])[..., 0]
+    places[~np.array(there)] = np.nan
+    return places.astype(np.float32)
+
+
+def moved_px(record: ClipRecord) -> float:
+    """Return how far the region that moves most has gone at the apex, pixels of the 240×280 face.
+
+    The head's own motion is out of the flow; a region's mean leaves little of its noise.
+    """
+    points = apply(record.transforms[0], record.landmarks[0])
+    cells = reduce(record.apex_flow, _GRID).reshape(-1, 2)
+    return float(np.linalg.norm(region_weights(points) @ cells, axis=1).max())
 
 
 def _head(transforms: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -224,7 +258,7 @@ def _head(transforms: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(rows - rows[0])
 
 
-def _region_weights(points: NDArray[np.float32]) -> NDArray[np.float32]:
+def region_weights(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (R, cells) weights that average the flow map over the box of each region."""
     height, width = _GRID
     unit = FACE_SIZE[0] / height

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mecli.doubts import check_rate, doubts, of_length
+from mecli.doubts import REASONS, check_rate, doubts, of_length
 from mecli.errors import InputError
 
 GOOD = {
@@ -12,6 +12,7 @@ GOOD = {
     "blockiness": 1.1,
     "bits_per_pixel": 0.05,
     "head_motion_px": 3.0,
+    "motion_px": 0.5,
     "faces": 1.0,
     "lost": 0.0,
     "missing": 0.0,
@@ -32,6 +33,7 @@ def reasons(*, chosen: bool = False, **changes: Any) -> list[str]:
         ({"blockiness": 1.4}, "compression"),
         ({"bits_per_pixel": 0.001}, "compression"),
         ({"head_motion_px": 30.0}, "head-motion"),
+        ({"motion_px": 0.1}, "no-motion"),
         ({"faces": 2.0}, "several-faces"),
         ({"lost": 0.1}, "face-lost"),
         ({"missing": 1.0}, "dropped-frames"),
@@ -41,6 +43,7 @@ def reasons(*, chosen: bool = False, **changes: Any) -> list[str]:
     ],
 )
 def test_each_fault_is_named_alone(changes: dict[str, Any], reason: str) -> None:
+    assert reason in REASONS
     assert reasons() == []
     assert reasons(**changes) == [reason]
 

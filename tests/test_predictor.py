@@ -9,11 +9,12 @@ import pytest
 
 from mecli import Answer, Predictor
 from mecli.corpora.sources import read_sources
+from mecli.doubts import MOTION_PX
 from mecli.errors import InputError
 from mecli.judging import Judge
 from mecli.predict import PredictOptions, predict
 from mecli.train import TrainOptions, train
-from mecli.video import read_frames
+from mecli.video import frames_at, read_frames, write_video
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,6 +58,23 @@ def test_who_is_to_be_drawn_is_judged_alike(checkpoint: Path, sample: Path) -> N
     assert record is not None
     assert len(record.roi_frames) == len(record.flow) > len(slim.roi_frames)
     assert np.isfinite(record.flow).all()
+
+
+def test_a_face_that_stands_still_is_doubted_not_believed(
+    predictor: Predictor, sample: Path, tmp_path: Path
+) -> None:
+    chance = np.random.default_rng(0)
+    (first,) = frames_at(sample / "clips" / "s01_02.mp4", [0]).values()
+    noise = chance.normal(0, 1.5, (30, *first.shape))
+    write_video(tmp_path / "still.mp4", np.clip(first + noise, 0, 255).astype(np.uint8), 100.0)
+    for clip in (tmp_path / "still.mp4", np.stack([first] * 8)):
+        answer = predictor(clip, fps=100.0)
+        assert answer.quality["motion_px"] < MOTION_PX
+        (doubt,) = (doubt for doubt in answer.unsure if doubt.reason == "no-motion")
+        assert "noise does as much" in doubt.detail
+    moving = predictor(sample / "clips" / "s01_02.mp4")
+    assert moving.quality["motion_px"] > MOTION_PX
+    assert "no-motion" not in {doubt.reason for doubt in moving.unsure}
 
 
 def test_an_interval_of_an_array_is_kept(predictor: Predictor, sample: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mecli
-from mecli import errors
+from mecli import doubts, errors
 from mecli.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -126,6 +126,10 @@ def _models(_verbs: Sequence[Verb]) -> str:
     return _table(["model", "input", "weights", "source"], rows)
 
 
+def _doubts() -> list[list[str]]:
+    return [[f"`{name}`", about] for name, about in doubts.REASONS.items()]
+
+
 def _exit_codes(_verbs: Sequence[Verb]) -> str:
     return _table(
         ["code", "meaning"], [[str(code), what] for code, what in errors.EXIT_CODES.items()]
@@ -150,6 +154,7 @@ def _schema_list(_verbs: Sequence[Verb]) -> str:
 
 _MADE: Mapping[str, Callable[[Sequence[Verb]], str]] = {
     "models": _models,
+    "doubts": lambda _verbs: _table(["reason", "what was found"], _doubts()),
     "exit_codes": _exit_codes,
     "errors": _error_tree,
     "cache": lambda _verbs: _indented("cache/__init__.py"),
