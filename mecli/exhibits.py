@@ -10,6 +10,8 @@ from mecli.errors import InputError
 from mecli.report.answers import MOMENTS, NOTHING
 from mecli.report.overlay import film, shown_fps
 from mecli.report.page import anchor, fragment, watched
+from mecli.report.spot_film import spot_film
+from mecli.report.timeline import Track
 from mecli.video import read_frames, read_spans, write_video
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from mecli.clips import Clip
     from mecli.judging import Judged
     from mecli.records import ClipRecord
+    from mecli.report.spots import Spotted
+    from mecli.searching import Search
 
 _TAIL_S = 0.2
 _TOLD_EVERY = 50
@@ -48,14 +52,31 @@ def write_film(
     end = max([*ends, *(one.frames - 1 for one in seen.values())])
     last = end + round(_TAIL_S * (fps or 0))
 
-    def frames() -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        for frame in read_frames(clip.pixels, 0, last):
-            if progress is not None and frame.position % _TOLD_EVERY == 0:
-                progress(min(frame.position / (last + 1), 1.0))
-            yield frame.position, frame.image
-
-    drawn = film(frames(), pairs, end, list(seen.values()))
+    drawn = film(_frames(clip, last, progress), pairs, end, list(seen.values()))
     write_video(path, drawn, shown_fps(fps, end + 1), crf=20)
+
+
+def write_spot_film(
+    path: Path,
+    clip: Clip,
+    video: Spotted,
+    found: Search,
+    progress: Callable[[float], None] | None = None,
+) -> None:
+    """Write the film of a long video and the intervals `found` in it; `progress` as above."""
+    frames = _frames(clip, video.frames - 1, progress)
+    drawn = spot_film(frames, video, Track(0, found.step, found.curve), found.outline)
+    write_video(path, drawn, shown_fps(video.fps, video.frames), crf=20)
+
+
+def _frames(
+    clip: Clip, last: int, progress: Callable[[float], None] | None
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield position and picture of each frame up to `last`, telling which share is done."""
+    for frame in read_frames(clip.pixels, 0, last):
+        if progress is not None and frame.position % _TOLD_EVERY == 0:
+            progress(min(frame.position / (last + 1), 1.0))
+        yield frame.position, frame.image
 
 
 def write_fragments(path: Path, place: int, clip: Clip, judged: Sequence[Judged]) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from mecli import checkpoints, files, workers
 from mecli.corpora.sources import expand, read_sources
-from mecli.errors import InputError, UsageError
+from mecli.errors import InputError
+from mecli.outputs import check_free, outputs
 from mecli.question import Question
 from mecli.report.answers import Answer
 from mecli.underway import Underway, note_share
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from mecli.judging import Judge
     from mecli.underway import Progress
 
-_FILM, _ELAN = ".mp4", ".eaf"
 _WORKER_MEMORY = 6 << 30
 
 
@@ -76,34 +76,11 @@ def predict(
         checkpoints.choose(options.checkpoint, options.runs, maps=maps) for maps in (False, True)
     )
     found = list(_clips(sources, options.corpus, stdin))
-    films = _outs(found, "--overlay", options.overlay, _FILM)
-    elans = _outs(found, "--eaf", options.eaf, _ELAN)
-    for out in (options.report, *films.values(), *elans.values()):
-        if out is not None and out.exists() and not options.force:
-            raise InputError(f"{out}: exists; name another file, or replace it with --force")
-    return _told(found, (path, maps), films, elans, options, progress or (lambda *_: None))
-
-
-def _outs(
-    found: Sequence[Clip | Answer], flag: str, out: Path | None, suffix: str
-) -> dict[int, Path]:
-    """Return the file that `flag` wants of each clip, by its place."""
-    if out is None:
-        return {}
     clips = {k: clip for k, clip in enumerate(found) if not isinstance(clip, Answer)}
-    if out.suffix:
-        if out.suffix.casefold() == suffix and len(clips) < 2:
-            return dict.fromkeys(clips, out)
-        raise UsageError(
-            f"{flag} is {out} for {len(clips)} clip(s), expected a name that ends in {suffix} "
-            "for one, a folder for several"
-        )
-    outs: dict[int, Path] = {}
-    for place, clip in clips.items():
-        path = out / f"{clip.clip_id.replace('/', '-')}{suffix}"
-        # Two folders of one name hold clips of one id.
-        outs[place] = path.with_stem(f"{path.stem}-{place}") if path in outs.values() else path
-    return outs
+    films = outputs(clips, "--overlay", options.overlay, ".mp4")
+    elans = outputs(clips, "--eaf", options.eaf, ".eaf")
+    check_free((options.report, *films.values(), *elans.values()), force=options.force)
+    return _told(found, (path, maps), films, elans, options, progress or (lambda *_: None))
 
 
 def _told(

@@ -39,6 +39,8 @@ class Search:
     """How many people there are in it, one after the other or at once."""
     centre: NDArray[np.float32]
     """(T, 2) pixels: the middle of the face when it was looked for last, NaN if not there."""
+    outline: NDArray[np.float32]
+    """(T, 4, 2) pixels: the corners of the upright face, NaN where it was not seen."""
     quality: Mapping[str, float]
     """Reasons to doubt it, as `mecli.doubts.doubts` takes them."""
 
@@ -88,5 +90,6 @@ def search(
         fps=fps,
         people=motion.people,
         centre=motion.centre,
+        outline=motion.outline,
         quality=quality,
     )

@@ -12,6 +12,7 @@ from mecli.corpora.sources import expand, read_sources
 from mecli.doubts import check_rate, doubts
 from mecli.errors import InputError, UsageError
 from mecli.landmarks.choose import choose, resolve
+from mecli.outputs import check_free, outputs
 from mecli.report.elan import elan
 from mecli.report.spots import Spotted, spots_tiers
 from mecli.underway import Underway, note_share
@@ -39,7 +40,9 @@ class SpotOptions:
     jobs: int | None = None
     timeout_s: float = 7200.0
     eaf: Path | None = None
-    """A folder for an ELAN document on each video."""
+    """An ELAN document for one video, a folder for several."""
+    overlay: Path | None = None
+    """A film for one video, a folder for several."""
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -56,6 +59,7 @@ class SpotOptions:
 class _Task:
     clip: Clip
     options: SpotOptions
+    film: Path | None
     note: Path | None = None
 
 
@@ -70,39 +74,29 @@ def spot(
 
     Whole videos are searched, whatever interval an annotation names, and each once. A video
     that fails has its reason in `Spotted.error`; the others go on. Raises `InputError` if
-    the only source is unusable or an ELAN document is there already.
+    the only source is unusable or a file to be written is there already.
     """
     options = options or SpotOptions()
     options = replace(options, landmarks=resolve(options.landmarks))
     found = list(_videos(sources, options.corpus, stdin))
-    documents = _documents(found, options)
-    return _told(found, documents, options, progress or (lambda *_: None))
-
-
-def _documents(found: Sequence[Clip | Spotted], options: SpotOptions) -> dict[int, Path]:
-    """Return the ELAN document of each video by its place; none may be there already."""
-    outs: dict[int, Path] = {}
-    for place, clip in enumerate(found):
-        if options.eaf is None or isinstance(clip, Spotted):
-            continue
-        path = options.eaf / f"{clip.clip_id.replace('/', '-')}.eaf"
-        # Two folders of one name hold videos of one id.
-        outs[place] = path.with_stem(f"{path.stem}-{place}") if path in outs.values() else path
-        if outs[place].exists() and not options.force:
-            raise InputError(f"{outs[place]}: exists; name another folder, or use --force")
-    return outs
+    clips = {k: clip for k, clip in enumerate(found) if not isinstance(clip, Spotted)}
+    documents = outputs(clips, "--eaf", options.eaf, ".eaf")
+    films = outputs(clips, "--overlay", options.overlay, ".mp4")
+    check_free((*documents.values(), *films.values()), force=options.force)
+    tasks = {k: _Task(clip, options, films.get(k)) for k, clip in clips.items()}
+    return _told(found, tasks, documents, progress or (lambda *_: None))
 
 
 def _told(
     found: Sequence[Clip | Spotted],
+    tasks: Mapping[int, _Task],
     documents: Mapping[int, Path],
-    options: SpotOptions,
     progress: Progress,
 ) -> Iterator[Spotted]:
     """Yield what was found in each video, its ELAN document written."""
-    for place, video in enumerate(_in_order(found, options, progress)):
-        clip = found[place]
-        if place in documents and not video.error and not isinstance(clip, Spotted):
+    for place, video in enumerate(_in_order(found, tasks, progress)):
+        if place in documents and not video.error:
+            clip = tasks[place].clip
             media = clip.frames if isinstance(clip.frames, Path) else None
             files.write_text(documents[place], elan(media, spots_tiers(video)))
         yield video
@@ -129,11 +123,14 @@ def _videos(
 
 
 def _in_order(
-    found: Sequence[Clip | Spotted], options: SpotOptions, progress: Progress
+    found: Sequence[Clip | Spotted], tasks: Mapping[int, _Task], progress: Progress
 ) -> Iterator[Spotted]:
     ready = {k: said for k, said in enumerate(found) if isinstance(said, Spotted)}
-    tasks = {k: _Task(c, options) for k, c in enumerate(found) if not isinstance(c, Spotted)}
+    if not tasks:
+        yield from (said for _, said in sorted(ready.items()))
+        return
     places, waiting = list(tasks), 0
+    options = tasks[places[0]].options
     jobs = workers.cores() if options.jobs is None else options.jobs
     names = [task.clip.clip_id for task in tasks.values()]
     with Underway(names, progress) as underway:
@@ -159,7 +156,7 @@ def _result(clip: Clip, outcome: workers.Outcome[Spotted]) -> Spotted:
 
 
 def search(task: _Task) -> Spotted:
-    """Search one video; runs in a worker."""
+    """Search one video and draw it; runs in a worker."""
     from mecli.motion import REGIONS
     from mecli.searching import search as search_video
     from mecli.video import probe
@@ -173,9 +170,15 @@ def search(task: _Task) -> Spotted:
         raise InputError(f"{clip.location}: says no frame rate: name it with --fps")
     check_rate(f"{clip.location}: clip {clip.clip_id}", fps, force=options.force)
 
+    # Drawing a film of all frames takes about as long as searching them.
+    searching = 1.0 if task.film is None else 0.5
+
     def noted(frames: int) -> None:
         if info.frame_count:
-            note_share(task.note, frames / info.frame_count)
+            note_share(task.note, searching * frames / info.frame_count)
+
+    def drawn(share: float) -> None:
+        note_share(task.note, searching + (1 - searching) * share)
 
     found = search_video(
         clip,
@@ -188,7 +191,7 @@ def search(task: _Task) -> Spotted:
     quality = dict(found.quality)
     if info.bit_rate and info.fps:
         quality["bits_per_pixel"] = info.bit_rate / (info.fps * info.width * info.height)
-    return Spotted(
+    said = Spotted(
         clip=clip.clip_id,
         source=clip.location,
         fps=fps,
@@ -198,3 +201,8 @@ def search(task: _Task) -> Spotted:
         regions=tuple(REGIONS),
         unsure=doubts(quality, fps, {}, chosen=options.face is not None),
     )
+    if task.film is not None:
+        from mecli.exhibits import write_spot_film
+
+        write_spot_film(task.film, clip, said, found, drawn)
+    return said

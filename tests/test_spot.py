@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -18,9 +19,10 @@ from mecli.landmarks.choose import choose
 from mecli.motion import REGIONS, measure
 from mecli.report.elan import Span
 from mecli.report.spots import Spotted, spots_csv, spots_text, spots_tiers
+from mecli.report.timeline import PANEL_PX, SIDE_PX
 from mecli.spot import SpotOptions, spot
 from mecli.spotting import Interval
-from mecli.video import read_frames, write_video
+from mecli.video import frames_at, probe, read_frames, write_video
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,6 +103,50 @@ def test_a_video_nobody_moves_in_gives_no_interval(still: Path, tmp_path: Path) 
     assert "exists; name another file" in again.stderr
     both = CliRunner().invoke(cli.app, [*chosen[:-1], "-", "--json"])
     assert both.exit_code == 2
+
+
+def test_a_film_shows_the_face_and_its_intervals(sample: Path, tmp_path: Path) -> None:
+    video = sample / "clips" / "long01.mp4"
+    out = tmp_path / "film.mp4"
+    chosen = ["spot", str(video), "--landmarks", "embedded", "-j", "0", "--overlay", str(out)]
+    done = CliRunner().invoke(cli.app, [*chosen, "--json"])
+    assert done.exit_code == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    info = probe(out)
+    # Ten seconds and less are shown in slow motion.
+    assert (info.width, info.frame_count, info.fps) == (640, 500, 25)
+    apex = int(found[0]["apex"])
+    shown = frames_at(out, [0, apex])
+    (plain,) = frames_at(video, [apex]).values()
+    height = info.height - PANEL_PX
+    large = cv2.resize(plain, (640, height), interpolation=cv2.INTER_LINEAR)
+    changed = np.abs(shown[apex][:height].astype(int) - large).max(axis=2) > 80
+    rows, columns = np.nonzero(changed)
+    # A frame around the face, and not much else.
+    assert 200 < np.ptp(rows) < height
+    assert 200 < np.ptp(columns) < 640
+    assert changed.mean() < 0.05
+    # What is on is written beside the timeline, and nothing where nothing is on.
+    side = (slice(height, None), slice(640 - SIDE_PX, None))
+    assert shown[apex][side].max() > 150 > shown[0][side].max()
+    again = CliRunner().invoke(cli.app, chosen)
+    assert again.exit_code == 3
+    assert "film.mp4: exists; name another file" in again.stderr
+    several = CliRunner().invoke(cli.app, [*chosen, str(sample / "clips" / "s01_02.mp4")])
+    assert several.exit_code == 2
+    assert "--overlay is" in several.stderr
+
+
+def test_a_face_that_goes_away_has_no_outline(sample: Path) -> None:
+    images = [f.image for f in read_frames(sample / "clips" / "long01.mp4", 0, 240)]
+    gone = np.stack(images)
+    gone[120:] = 90
+    motion = measure(held(gone), 50.0, choose("embedded"))
+    assert np.isfinite(motion.outline).all(axis=(1, 2)).tolist() == motion.seen.tolist()
+    assert motion.seen[0]
+    assert not motion.seen[-1]
+    left, right = motion.outline[0, 0, 0], motion.outline[0, 1, 0]
+    assert left < motion.centre[0, 0] < right
 
 
 def test_every_second_frame_of_a_fast_video_is_looked_at(sample: Path) -> None:

@@ -42,7 +42,11 @@ def spot(
     csv: Csv = None,
     eaf: Annotated[
         Path | None,
-        typer.Option(help="Also write an ELAN document on each video into this folder."),
+        typer.Option(help="Also write ELAN documents: an .eaf, or a folder for several videos."),
+    ] = None,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(help="Also draw each video: an .mp4, or a folder for several videos."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Search videos below 25 frames/s; replace files.")
@@ -56,7 +60,7 @@ def spot(
     calibrated on real ones. What was felt is not judged. With --json one object a line
     and interval.
 
-    Example: mecli spot interview.mp4 --csv intervals.csv
+    Example: mecli spot interview.mp4 --csv intervals.csv --overlay film.mp4
     """
     from mecli import spot as verb
     from mecli.report import spots as report
@@ -70,6 +74,7 @@ def spot(
         jobs=jobs,
         timeout_s=timeout_s,
         eaf=eaf,
+        overlay=overlay,
         force=force,
     )
     check_csv(csv, json=json, force=force)

@@ -9,7 +9,19 @@ import cv2
 import numpy as np
 
 from mecli.alignment import apply, compose, invert
-from mecli.report.pictures import Page
+from mecli.report import timeline
+from mecli.report.timeline import (
+    AMBER,
+    BLUE,
+    FAINT,
+    GRID,
+    INK,
+    MARGIN_PX,
+    PANEL_PX,
+    SIDE_PX,
+    Band,
+    Track,
+)
 from mecli.rois import FACE_SIZE, ROI_NAMES
 
 if TYPE_CHECKING:
@@ -19,6 +31,7 @@ if TYPE_CHECKING:
 
     from mecli.records import ClipRecord
     from mecli.report.answers import Answer, Watched
+    from mecli.report.pictures import Page
 
     Image = NDArray[np.uint8]
 
@@ -26,11 +39,8 @@ SLOW_FPS = 25.0
 """Short clips are shown at this rate, every frame of them: slow motion."""
 SLOW_S = 10.0
 
-_LEAST_WIDTH_PX, _PANEL_PX = 640, 168
-_MARGIN, _BARS_PX, _ROW = 14, 250, 22
-_DARK, _INK, _FAINT, _GRID = (22, 27, 34), (230, 235, 240), (150, 160, 172), (60, 68, 80)
-_BLUE, _AMBER, _GREEN, _SPAN = (88, 166, 255), (255, 190, 60), (60, 220, 110), (40, 64, 96)
-_MACRO = (72, 52, 88)
+_ROW = 22
+_GREEN = (60, 220, 110)
 _EVERY = 5
 _ARROW_PX, _LEAST_ARROW_PX = 26.0, 3.0
 _RIM = 10
@@ -92,24 +102,15 @@ def film(
     scenes: list[Scene] = []
     base: Image | None = None
     for position, image in frames:
-        scale = max(1.0, _LEAST_WIDTH_PX / image.shape[1])
-        size = tuple(int(round(side * scale) + 1) // 2 * 2 for side in image.shape[1::-1])
+        scale, size = timeline.scale_of(image)
         if base is None:
             scenes = [_scene(answer, record, scale) for answer, record in judged]
             base = _panel(scenes, size[0], last, watched)
-        canvas = _fitted(image, size, scale)
+        canvas = timeline.fitted(image, size, scale)
         # A long video has many intervals: a face is drawn for the one that is on.
         for scene in scenes if not watched else [s for s in scenes if s.covers(position)]:
             _draw_face(canvas, scene, position)
         yield np.vstack([canvas, _played(base, scenes, position, last)])
-
-
-def _fitted(image: Image, size: tuple[int, ...], scale: float) -> Image:
-    """Return a copy of `image` of exactly `size` (width, height), enlarged or padded."""
-    if scale > 1:
-        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-    across, down = size[0] - image.shape[1], size[1] - image.shape[0]
-    return np.pad(image, ((0, down), (0, across), (0, 0)), mode="edge")
 
 
 def _scene(answer: Answer, record: ClipRecord, scale: float) -> Scene:
@@ -125,7 +126,7 @@ def _draw_face(canvas: Image, scene: Scene, position: int) -> None:
     _polygon(canvas, move, (0, 0, width, height), _GREEN, 2)
     strongest = max(scene.answer.rois, key=lambda name: scene.answer.rois[name], default="")
     for name, box in zip(ROI_NAMES, scene.record.roi_boxes.tolist(), strict=True):
-        _polygon(canvas, move, box, _AMBER, 2 if name == strongest else 1)
+        _polygon(canvas, move, box, AMBER, 2 if name == strongest else 1)
     flow = scene.flow(position)
     if flow is not None:
         _arrows(canvas, move, flow, scene.magnify)
@@ -140,8 +141,7 @@ def _polygon(
 ) -> None:
     x0, y0, x1, y1 = box
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=np.float32)
-    points = np.rint(apply(move, corners) * 16).astype(np.int32)
-    cv2.polylines(canvas, [points], True, colour, width, cv2.LINE_AA, shift=4)
+    timeline.outline(canvas, apply(move, corners), colour, width)
 
 
 def _arrows(
@@ -158,74 +158,44 @@ def _arrows(
         if np.hypot(*way) >= _LEAST_ARROW_PX:
             ends = np.rint(np.stack([start, start + way]) * 8).astype(int)
             cv2.arrowedLine(
-                canvas, tuple(ends[0]), tuple(ends[1]), _BLUE, 2, cv2.LINE_AA, 3, tipLength=0.35
+                canvas, tuple(ends[0]), tuple(ends[1]), BLUE, 2, cv2.LINE_AA, 3, tipLength=0.35
             )
-
-
-def _timeline(width: int) -> tuple[int, int, int, int]:
-    """Return left, right, top and bottom of the timeline in a panel of `width`."""
-    return _MARGIN, width - _BARS_PX - 2 * _MARGIN, 34, _PANEL_PX - 28
-
-
-def _across(position: float, width: int, last: int) -> int:
-    left, right, _, _ = _timeline(width)
-    return round(left + position / max(last, 1) * (right - left))
 
 
 def _panel(scenes: Sequence[Scene], width: int, last: int, watched: Sequence[Watched]) -> Image:
     """Return what of the panel never moves: intervals, motion curve and captions."""
-    page = Page(np.full((_PANEL_PX, width, 3), _DARK, dtype=np.uint8))
-    left, right, top, bottom = _timeline(width)
-    for answer in (scene.answer for scene in scenes):
-        if answer.onset is None or answer.offset is None:
-            continue
-        x0, x1 = (_across(at, width, last) for at in (answer.onset, answer.offset))
-        colour = _MACRO if answer.kind == "macro" else _SPAN
-        cv2.rectangle(page.pixels, (x0, top), (max(x1, x0 + 1), bottom), colour, -1)
-    curves = [(0, seen.step, seen.curve) for seen in watched] or [
-        (scene.record.first_frame, 1, scene.record.curve) for scene in scenes
+    answers = [scene.answer for scene in scenes]
+    bands = [
+        Band(a.onset, a.apex, a.offset, a.kind == "macro")
+        for a in answers
+        if a.onset is not None and a.offset is not None
     ]
-    high = max((float(curve.max(initial=0.0)) for _, _, curve in curves), default=0.0) or 1.0
-    for first, step, curve in curves:
-        xs = [_across(first + step * k, width, last) for k in range(len(curve))]
-        ys = bottom - curve / high * (bottom - top)
-        points = np.rint(np.stack([np.array(xs), ys], axis=-1) * 16).astype(np.int32)
-        cv2.polylines(page.pixels, [points], False, _BLUE, 1, cv2.LINE_AA, shift=4)
-    for answer in (scene.answer for scene in scenes):
-        if answer.apex is not None:
-            x = _across(answer.apex, width, last)
-            cv2.line(page.pixels, (x, top), (x, bottom), _AMBER, 1)
-    cv2.rectangle(page.pixels, (left, top), (right, bottom), _GRID, 1)
-    unit = " times its noise" if watched else " px of the face"
-    page.write(left, 10, f"motion, up to {high:.1f}{unit}", 12, _FAINT)
-    return page.done()
+    tracks = [Track(0, seen.step, seen.curve) for seen in watched] or [
+        Track(scene.record.first_frame, 1, scene.record.curve) for scene in scenes
+    ]
+    unit = "times its noise" if watched else "px of the face"
+    return timeline.panel(bands, tracks, width, last, unit)
 
 
 def _played(base: Image, scenes: Sequence[Scene], position: int, last: int) -> Image:
     """Return the panel at one moment: play head, time, and scores and scale of what is on."""
-    page = Page(base.copy())
-    width = base.shape[1]
-    left, _, top, bottom = _timeline(width)
-    x = _across(position, width, last)
-    cv2.line(page.pixels, (x, top - 4), (x, bottom + 4), _INK, 1)
     fps = next((s.answer.fps for s in scenes if s.answer.fps), None)
-    when = "" if fps is None else f"   {position / fps:.3f} s"
     now = [scene for scene in scenes if scene.covers(position)][:1]
     flow = "".join(f"   flow drawn {s.magnify / s.scale:.0f} times larger" for s in now)
-    page.write(left, bottom + 7, f"frame {position}{when}{flow}", 12, _FAINT)
+    page = timeline.played(base, position, last, fps, flow)
     for scene in now:
-        _write_scores(page, scene.answer, width - _BARS_PX - _MARGIN)
+        _write_scores(page, scene.answer, base.shape[1] - SIDE_PX - MARGIN_PX)
     return page.done()
 
 
 def _write_scores(page: Page, answer: Answer, x: int) -> None:
     title = f"{answer.kind} {answer.prediction}".strip()
-    page.write(x, 10, f"{title}{' (unsure)' if answer.unsure else ''}", 14, _INK)
-    room = (_PANEL_PX - 44) // _ROW
+    page.write(x, 10, f"{title}{' (unsure)' if answer.unsure else ''}", 14, INK)
+    room = (PANEL_PX - 44) // _ROW
     for place, (name, score) in enumerate(list(answer.scores.items())[:room]):
         y = 36 + place * _ROW
         best = name == answer.prediction
-        page.write(x, y - 1, name[:11], 12, _INK if best else _FAINT)
-        end = x + 86 + round(score * (_BARS_PX - 86 - 40))
-        cv2.rectangle(page.pixels, (x + 86, y), (end, y + 12), _BLUE if best else _GRID, -1)
-        page.write(x + _BARS_PX - 34, y - 1, f"{score:.2f}", 12, _INK if best else _FAINT)
+        page.write(x, y - 1, name[:11], 12, INK if best else FAINT)
+        end = x + 86 + round(score * (SIDE_PX - 86 - 40))
+        cv2.rectangle(page.pixels, (x + 86, y), (end, y + 12), BLUE if best else GRID, -1)
+        page.write(x + SIDE_PX - 34, y - 1, f"{score:.2f}", 12, INK if best else FAINT)
