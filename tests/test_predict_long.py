@@ -148,6 +148,9 @@ def test_every_face_of_a_long_video_is_searched(videos: Path, tmp_path: Path) ->
     assert (found.face, nothing.face) == (1, 2)
     assert (found.kind, nothing.kind) == ("micro", "nothing")
     assert told[-1] == 1
+    table = answers_text([found, nothing])
+    assert "two face 1: 3.0 s searched" in table
+    assert "two face 2: 3.0 s searched" in table
 
 
 def test_who_comes_later_counts_on_and_is_judged_where_they_are(

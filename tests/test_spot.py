@@ -225,7 +225,7 @@ def test_an_elan_document_is_not_replaced_unasked(still: Path, tmp_path: Path) -
     names = sorted(path.name for path in (tmp_path / "eaf").iterdir())
     assert names[0].endswith("-still-1.eaf")
     assert names[1].endswith("-still.eaf")
-    with pytest.raises(InputError, match="exists; name another folder, or use --force"):
+    with pytest.raises(InputError, match="exists; name another file, or replace it with --force"):
         spot([str(still)], options)
 
 

@@ -142,7 +142,7 @@ def answers_text(answers: Sequence[Answer], stream: TextIO | None = None) -> str
     header = ["clip", "prediction", *classes, *MOMENTS, *times, "decided by", "face", "unsure"]
     rows = [
         [
-            answer.clip + (f" face {answer.face}" if faces else ""),
+            _called(answer, faces),
             verdict(answer),
             *(f"{answer.scores[name]:.2f}" if answer.scores else "–" for name in classes),
             *_interval(answer),
@@ -153,7 +153,7 @@ def answers_text(answers: Sequence[Answer], stream: TextIO | None = None) -> str
         ]
         for answer in good
     ]
-    blocks: list[str | Table] = [Table(header, rows, left=2), *_notes(good)]
+    blocks: list[str | Table] = [Table(header, rows, left=2), *_notes(good, faces)]
     return render(blocks, stream)
 
 
@@ -177,9 +177,14 @@ def watched_text(answer: Answer) -> str:
     return ", ".join(said)
 
 
-def _notes(good: Sequence[Answer]) -> list[str]:
+def _called(answer: Answer, faces: bool) -> str:
+    """Return the clip of `answer`, and whose answer it is where there are several `faces`."""
+    return answer.clip + (f" face {answer.face}" if faces else "")
+
+
+def _notes(good: Sequence[Answer], faces: bool) -> list[str]:
     notes = []
-    videos = {f"{answer.clip}: {watched_text(answer)}" for answer in good if answer.watched}
+    videos = {f"{_called(a, faces)}: {watched_text(a)}" for a in good if a.watched}
     if videos:
         notes.append("\n".join(sorted(videos)))
     if any(answer.found for answer in good):
