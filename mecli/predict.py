@@ -128,14 +128,15 @@ def _clips(
 
 
 def _with_elan(path: Path, clip: Clip, answers: list[Answer]) -> list[Answer]:
-    """Write the ELAN document on `clip`; the answers say it if that cannot be done."""
+    """Write the ELAN document on `clip`, if it was judged; the answers say what prevents it."""
     from mecli.report.elan import elan, tiers_of
 
     if any(answer.fps is None for answer in answers if not answer.error):
         why = "no ELAN document without a frame rate: name it with --fps"
         return [replace(answer, issues=(*answer.issues, why)) for answer in answers]
-    media = clip.frames if isinstance(clip.frames, Path) else None
-    files.write_text(path, elan(media, tiers_of(answers)))
+    if not all(answer.error for answer in answers):
+        media = clip.frames if isinstance(clip.frames, Path) else None
+        files.write_text(path, elan(media, tiers_of(answers)))
     return answers
 
 

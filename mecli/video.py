@@ -208,7 +208,8 @@ def _open(path: Path) -> Any:
     try:
         container = av.open(str(check_file(path)), options=limits, metadata_errors="replace")
     except av.FFmpegError as error:
-        raise InputError(f"{path}: cannot be opened as video: {error.strerror}") from error
+        why = error.strerror if path.stat().st_size else "it is empty (0 bytes)"
+        raise InputError(f"{path}: cannot be opened as video: {why}") from error
     try:
         _prepare(container, path)
     except InputError:

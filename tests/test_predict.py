@@ -163,6 +163,16 @@ def test_every_answer_is_a_row_of_the_csv(
     assert bad["prediction"] == bad["score_surprise"] == bad["onset"] == ""
 
 
+def test_a_clip_that_cannot_be_judged_has_no_elan_document(
+    options: PredictOptions, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    chosen = replace(options, eaf=tmp_path / "bad.eaf")
+    (bad,) = predict([str(tmp_path / "bad.mp4")], chosen)
+    assert "cannot be opened as video" in bad.error
+    assert not (tmp_path / "bad.eaf").exists()
+
+
 def test_films_and_the_report_are_drawn_beside_the_answers(
     options: PredictOptions, two_faces: Path, sample: Path, tmp_path: Path
 ) -> None:

@@ -292,7 +292,7 @@ def test_no_frames_at_all_is_refused(tmp_path: Path, clip: Path) -> None:
             read(hollow)
     empty = tmp_path / "empty.mp4"
     empty.write_bytes(b"")
-    with pytest.raises(InputError, match=r"empty\.mp4: cannot be opened as video"):
+    with pytest.raises(InputError, match=r"empty\.mp4: cannot be opened as video: it is empty"):
         probe(empty)
     (tmp_path / "empty.png").write_bytes(b"")
     with pytest.raises(InputError, match="has 0 bytes"):
