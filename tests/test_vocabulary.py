@@ -11,7 +11,7 @@ from tests.test_settings import verbs
 
 # Each verb says for itself what it counts, writes, replaces or draws.
 OWN_WORDS = {
-    "cache", "checkpoint", "classes", "clips", "corpus", "eaf", "folder", "force", "format", "fps",
+    "cache", "checkpoint", "classes", "clips", "corpus", "folder", "force", "format", "fps",
     "frames", "labels", "long-s", "markdown", "model", "models", "out", "protocol", "seed", "seeds",
     "subjects", "landmarks",
 }  # fmt: skip

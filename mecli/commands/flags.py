@@ -12,6 +12,13 @@ from mecli import files, registry, terminal
 from mecli.errors import InputError, UsageError
 
 N = TypeVar("N", int, float)
+Overlay = Annotated[
+    Path | None, typer.Option(help="Also draw each clip: an .mp4, or a folder for several.")
+]
+Eaf = Annotated[
+    Path | None,
+    typer.Option(help="Also write ELAN documents: an .eaf, or a folder for several clips."),
+]
 
 
 def known(kind: str) -> str:

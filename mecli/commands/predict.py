@@ -12,11 +12,13 @@ from mecli import checkpoints, terminal
 from mecli.commands.flags import (
     CorpusName,
     Csv,
+    Eaf,
     Face,
     Fps,
     Jobs,
     Json,
     LandmarksOrTrained,
+    Overlay,
     ReportFile,
     RunsFolder,
     Sources,
@@ -60,14 +62,8 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    overlay: Annotated[
-        Path | None,
-        typer.Option(help="Also draw each clip: an .mp4, or a folder for several clips."),
-    ] = None,
-    eaf: Annotated[
-        Path | None,
-        typer.Option(help="Also write ELAN documents: an .eaf, or a folder for several clips."),
-    ] = None,
+    overlay: Overlay = None,
+    eaf: Eaf = None,
     report_file: ReportFile = None,
     csv: Csv = None,
     force: Annotated[

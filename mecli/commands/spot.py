@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,11 +11,13 @@ from mecli import terminal
 from mecli.commands.flags import (
     CorpusName,
     Csv,
+    Eaf,
     Face,
     Fps,
     Jobs,
     Json,
     Landmarks,
+    Overlay,
     Sources,
     Timeout,
     check_csv,
@@ -40,14 +41,8 @@ def spot(
     jobs: Jobs = None,
     timeout_s: Timeout = 7200.0,
     csv: Csv = None,
-    eaf: Annotated[
-        Path | None,
-        typer.Option(help="Also write ELAN documents: an .eaf, or a folder for several videos."),
-    ] = None,
-    overlay: Annotated[
-        Path | None,
-        typer.Option(help="Also draw each video: an .mp4, or a folder for several videos."),
-    ] = None,
+    eaf: Eaf = None,
+    overlay: Overlay = None,
     force: Annotated[
         bool, typer.Option("--force", help="Search videos below 25 frames/s; replace files.")
     ] = False,
