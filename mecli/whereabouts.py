@@ -64,6 +64,8 @@ class Whereabouts:
     """What predict would ask."""
     sample: bool
     """Whether sample_data lies here."""
+    found: bool = False
+    """Whether the caches have other names than those that verbs look for untold."""
 
     @property
     def following(self) -> Sequence[str]:
@@ -71,7 +73,11 @@ class Whereabouts:
         if not self.caches:
             return ("mecli", "extract", str(SAMPLE) if self.sample else "SOURCE")
         if not self.runs:
-            return ("mecli", "train")
+            if not self.found:
+                return ("mecli", "train")
+            # One may be a copy of another: who has many knows which.
+            names = [str(c.path) for c in self.caches] if len(self.caches) < 4 else ["CACHE"]
+            return ("mecli", "train", *(word for name in names for word in ("-c", name)))
         if not self.runs[-1].complete:
             return ("mecli", "train", "--resume", str(self.runs[-1].path))
         return ("mecli", "evaluate")
@@ -102,14 +108,20 @@ class Whereabouts:
 
 
 def look(caches: Sequence[Path] = (CACHE,), runs: Path = RUNS) -> Whereabouts:
-    """Return what lies in this folder; what is broken is left to the verbs that need it."""
+    """Return what lies in this folder; what is broken is left to the verbs that need it.
+
+    Where there is none of `caches`, those of other names in this folder count.
+    """
+    known = tuple(cache for path in caches if (cache := _cache(path)))
+    others = () if known else tuple(c for p in sorted(Path().glob("*.h5")) if (c := _cache(p)))
     return Whereabouts(
         folder=Path.cwd(),
-        caches=tuple(cache for path in caches if (cache := _cache(path))),
+        caches=known or others,
         runs_folder=runs,
         runs=tuple(run for path in sorted(runs.glob("*/run.json")) if (run := _run(path))),
         checkpoint=checkpoints.newest(runs) or checkpoints.bundled(),
         sample=SAMPLE.is_dir(),
+        found=bool(others),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from typer.testing import CliRunner
 
 from mecli import cli, whereabouts
-from mecli.report.here import homely
+from mecli.report.here import here_rows, homely
 
 if TYPE_CHECKING:
     import pytest
@@ -45,7 +45,27 @@ def test_the_next_command_follows_from_what_lies_here(
     assert following(tmp_path) == ["mecli", "evaluate"]
 
 
-def test_what_is_broken_is_not_told(tmp_path: Path) -> None:
+def test_caches_of_other_names_are_seen_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("samm.h5", "smic.h5"):
+        (tmp_path / name).write_bytes(HDF5)
+    assert following(tmp_path) == ["mecli", "train", "-c", "samm.h5", "-c", "smic.h5"]
+    for number in range(4):
+        (tmp_path / f"{number}.h5").write_bytes(HDF5)
+    assert following(tmp_path) == ["mecli", "train", "-c", "CACHE"]
+    rows = here_rows(whereabouts.look())
+    assert [row[1].split(",")[0] for row in rows[:5]] == [
+        *(f"{number}.h5" for number in range(4)),
+        "and 2 more caches",
+    ]
+    (tmp_path / "mecli.h5").write_bytes(HDF5)
+    assert following(tmp_path) == ["mecli", "train"]
+
+
+def test_what_is_broken_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     runs = tmp_path / "runs"
     for name, text in (("a", "{"), ("b", "[]")):
         (runs / name).mkdir(parents=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _WAY = "extract → train → evaluate, predict: each can be run again, over one cache"
 _AT_ONCE = "mecli predict CLIP asks the bundled checkpoint; mecli synth faces makes a corpus"
+_SHOWN = 4
 _MORE = "mecli VERB --help; mecli guide; mecli doctor"
 
 
@@ -43,7 +44,9 @@ def homely(folder: Path) -> str:
 
 def here_rows(here: Whereabouts) -> list[list[str]]:
     """Return caches, runs and the checkpoint of predict as rows of a table."""
-    rows = [["cache", _cache(one)] for one in here.caches] or [["cache", "none yet"]]
+    rows = [["cache", _cache(one)] for one in here.caches[:_SHOWN]] or [["cache", "none yet"]]
+    if len(here.caches) > _SHOWN:
+        rows.append(["", f"and {count(len(here.caches) - _SHOWN, 'more cache')}"])
     rows.append(["runs", _runs(here)])
     name = "bundled" if not any(run.path in here.checkpoint.parents for run in here.runs) else ""
     rows.append(["checkpoint", name or str(here.checkpoint)])
