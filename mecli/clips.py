@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,11 +22,17 @@ UNKNOWN_SUBJECT = "unknown"
 # Long and short recordings of the same sessions: their subjects are the same people, who
 # must never stand on both sides of a fold.
 _SAME_PEOPLE = {"samm-lv": "samm", "smic-long": "smic"}
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 def person_of(corpus: str, subject: str) -> str:
     """Return the person's name across corpora: ``corpus/subject`` of where they first appear."""
     return f"{_SAME_PEOPLE.get(corpus, corpus)}/{subject}"
+
+
+def without_zeros(name: str) -> str:
+    """Return `name` with its numbers as a data frame writes them: 6 for 006."""
+    return _ZEROS.sub("", name)
 
 
 def check_part(value: str, what: str) -> str:

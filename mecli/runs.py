@@ -13,6 +13,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from mecli.clips import without_zeros
 from mecli.errors import InputError, MissingDependency
 from mecli.files import read_json
 from mecli.predictions import LEAKED, read_predictions
@@ -63,7 +64,7 @@ def _taken_as_two(table: PredictionTable) -> str:
     """Name people or corpora that only case and zeros tell apart: each counts as another one."""
     first: dict[str, str] = {}
     for name in sorted({name for row in table.rows for name in (row.corpus, row.subject)}):
-        known = first.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", name.casefold()), name)
+        known = first.setdefault(without_zeros(name.casefold()), name)
         if known != name:
             return f"{known} and {name} are taken as two; write them alike if they are one"
     return ""

@@ -11,8 +11,8 @@ from collections import defaultdict
 from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, ClassVar
 
-from mecli.clips import Clip, check_part
-from mecli.corpora.flow_files import FlowFiles, without_zeros
+from mecli.clips import Clip, check_part, without_zeros
+from mecli.corpora.flow_files import FlowFiles
 from mecli.corpora.flow_folders import classed
 from mecli.corpora.frames import Disk, natural_key
 from mecli.corpora.label_tables import (

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING
 
+from mecli.clips import without_zeros
 from mecli.corpora.frames import natural_key
 
 if TYPE_CHECKING:
@@ -77,11 +78,6 @@ class FlowFiles:
         for motion in self._further.get(main.parts, ()):
             if motion.parts not in mains and len(motion.files) == len(main.files):
                 yield motion
-
-
-def without_zeros(name: str) -> str:
-    """Return `name` with its numbers as a data frame writes them: 6 for 006."""
-    return re.sub(r"(?<!\d)0+(?=\d)", "", name)
 
 
 def _stem(name: str) -> str:
