@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,37 +30,88 @@ from mecli.commands import (
 from mecli.commands.verb import Verb, Verbs, about
 from mecli.errors import INTERRUPTED, InputError, MecliError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _BROKEN_PIPE = 141
 _WIDEST = 100
 
 
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    """Turn an expected failure into one line on stderr and its exit code."""
+    try:
+        yield
+    except MecliError as error:
+        _last_word(f"mecli: {error}")
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        _last_word(f"mecli: interrupted; {str(error) or 'what is finished is kept'}")
+        raise typer.Exit(INTERRUPTED) from error
+    except BrokenPipeError as error:
+        # The reader (such as `head`) has what it wants.
+        _write_no_more()
+        raise typer.Exit(_BROKEN_PIPE) from error
+    except OSError as error:
+        if _is_nowhere():
+            _last_word("mecli: the working folder has been removed; change into another one")
+            raise typer.Exit(InputError.exit_code) from error
+        if not files.is_refusal(error):
+            raise
+        if error.filename is None:
+            _write_no_more()
+            refused: InputError = files.not_written(error, "standard output")
+        else:
+            refused = InputError(f"{os.fspath(error.filename)!s}: {error.strerror}")
+        _last_word(f"mecli: {refused}")
+        raise typer.Exit(refused.exit_code) from error
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - a path would be made only to be thrown away
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _last_word(text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        terminal.note(text)
+
+
+def _write_no_more() -> None:
+    """Give what waits to be written to stdout nowhere to go: Python tries again as it leaves."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class _Group(Verbs):
-    """Turns an expected failure into one line on stderr and its exit code."""
+    """Tells an expected failure, of a verb or of the words before it, in one line."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse, run, leave; usage that stderr does not take changes no exit code."""
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            untold = getattr(error.__context__, "exit_code", None)
+            if untold is None:
+                raise
+            raise SystemExit(untold) from error
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the words before the verb, of which --help and --version print."""
+        with _answering():
+            try:
+                return super().make_context(*args, **kwargs)
+            except typer.Exit:
+                sys.stdout.flush()
+                raise
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; a bug keeps its traceback."""
-        try:
+        with _answering():
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except MecliError as error:
-            terminal.note(f"mecli: {error}")
-            raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt as error:
-            terminal.note(f"mecli: interrupted; {str(error) or 'what is finished is kept'}")
-            raise typer.Exit(INTERRUPTED) from error
-        except BrokenPipeError as error:
-            # The reader (such as `head`) has what it wants; Python must not flush again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(_BROKEN_PIPE) from error
-        except OSError as error:
-            if not files.is_refusal(error):
-                raise
-            if error.filename is None:
-                refused: InputError = files.not_written(error, "standard output")
-            else:
-                refused = InputError(f"{os.fspath(error.filename)!s}: {error.strerror}")
-            terminal.note(f"mecli: {refused}")
-            raise typer.Exit(refused.exit_code) from error
         return result
 
 
@@ -128,4 +180,5 @@ for _command in (*app.registered_commands, *bench.app.registered_commands):
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    terminal.hold_streams()
     app(prog_name="mecli")

@@ -25,7 +25,7 @@ _LARGEST_JSON = 256 << 20
 _LONGEST_LINE = 1 << 20
 _STALE_S = 3600.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBADF}
 _NO_NAME = {errno.ENAMETOOLONG, errno.ELOOP}
 
 

@@ -136,8 +136,15 @@ def _plain(title: str) -> Detailed:
 
 
 def note(text: str) -> None:
-    """Say one line on stderr."""
-    sys.stderr.write(text + "\n")
+    """Say one line on stderr; a log on a full disk stops no work, a reader that left does."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        # Work goes on, and the exit code tells.
+        return
 
 
 def show(text: str) -> None:
@@ -156,6 +163,18 @@ def show_json_lines(values: Iterable[Any]) -> None:
     for value in values:
         show(json.dumps(value, ensure_ascii=ascii_only, allow_nan=False))
         sys.stdout.flush()
+
+
+def hold_streams() -> None:
+    """Keep stdin, stdout and stderr apart from files when the caller closed some of them.
+
+    The next file opened would take the place of a closed one, and be read or written as such.
+    What goes to a closed stdout fails as on a full disk, what goes to a closed stderr is lost.
+    """
+    for name, how in (("stdin", os.O_RDONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            handle = os.open(os.devnull, how)
+            setattr(sys, name, os.fdopen(handle, "r" if name == "stdin" else "w"))
 
 
 def spell_out() -> None:
