@@ -11,7 +11,7 @@ import secrets
 import stat
 import time
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from mecli.errors import InputError, NotWritten
 
@@ -24,6 +24,7 @@ LARGEST_TEXT = 64 << 20
 _LARGEST_JSON = 256 << 20
 _LONGEST_LINE = 1 << 20
 _STALE_S = 3600.0
+_TRIES = 100
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBADF}
 _NO_NAME = {errno.ENAMETOOLONG, errno.ELOOP}
@@ -61,14 +62,29 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_parts(path: Path, parts: Iterable[bytes]) -> None:
     """Replace `path` by `parts`, one after the other, as `write_bytes` does."""
     with writing(path):
-        make_folder(path.parent)
         beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
         try:
-            with beside.open("xb") as file:
+            with _opened(beside) as file:
                 file.writelines(parts)
             commit(beside, path)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Make `path` and open it, though another process may remove its folder while it is empty."""
+    made: list[Path] = []
+    for left in reversed(range(_TRIES)):
+        made += _made(path.parent)
+        try:
+            file = path.open("xb")
+            break
+        except FileNotFoundError:
+            if not left:
+                raise
+    for folder in made:
+        sync_folder(folder)
+    return file
 
 
 def commit(beside: Path, path: Path) -> None:
@@ -76,15 +92,24 @@ def commit(beside: Path, path: Path) -> None:
     with beside.open("rb") as file:
         os.fsync(file.fileno())
     beside.replace(path)
-    sync_folder(path.parent)
+    # Whoever waits for it may have taken it further by now, and removed its folder.
+    with contextlib.suppress(FileNotFoundError):
+        sync_folder(path.parent)
 
 
 def make_folder(folder: Path) -> None:
     """Make `folder` and all above it, so that a power cut takes none of them away again."""
-    if not folder.is_dir():
-        make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
+    for above in _made(folder):
+        sync_folder(above)
+
+
+def _made(folder: Path) -> list[Path]:
+    """Make `folder` and all above it; return those that hold something new."""
+    if folder.is_dir():
+        return []
+    made = _made(folder.parent)
+    folder.mkdir(exist_ok=True)
+    return [*made, folder.parent]
 
 
 def sweep(leftovers: Iterable[Path]) -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -82,3 +85,23 @@ def test_folders_are_made_one_in_another_and_are_left_alone(tmp_path: Path) -> N
     assert [p.name for p in deep.iterdir()] == ["x"]
     with pytest.raises(FileExistsError):
         files.make_folder(deep / "x")
+
+
+def test_a_folder_may_be_removed_under_a_writer_as_often_as_it_is_empty(tmp_path: Path) -> None:
+    folder, done = tmp_path / "c.h5.parts", threading.Event()
+
+    def sweep() -> None:
+        while not done.is_set():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            time.sleep(0.002)
+
+    sweeper = threading.Thread(target=sweep)
+    sweeper.start()
+    try:
+        for number in range(100):
+            files.write_bytes(folder / str(number), b"x")
+            (folder / str(number)).unlink()
+    finally:
+        done.set()
+        sweeper.join()

@@ -70,7 +70,8 @@ class Sound(Writer):
     name = "sub/deep/a"
     def write(self, place):
         files.write_bytes(place / "gone/a", b"gone")
-        (place / "gone/a").unlink()
+        for left in (place / "gone").iterdir():
+            left.unlink()
         (place / "gone").rmdir()
         files.write_bytes(place / "sub/deep/a", b"new" * 99)
 
