@@ -131,9 +131,12 @@ def _live(make: Callable[[], object], pipe: Connection, cpu_s: int, memory: int)
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        # Ends of other pipes, held here, would let their processes wait for ever.
-        os.closerange(3, pipe.fileno())
-        os.closerange(pipe.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        # Ends of other pipes, held here, would let their processes wait for ever. Limits on
+        # open files can be a thousand million, so what is open is looked up.
+        for name in [path.name for path in Path("/proc/self/fd").iterdir()]:
+            if int(name) not in {0, 1, 2, pipe.fileno()}:
+                with contextlib.suppress(OSError):  # the one by which they were listed
+                    os.close(int(name))
         used = int(Path("/proc/self/statm").read_text().split()[5]) * os.sysconf("SC_PAGE_SIZE")
         _limit("RLIMIT_DATA", used + memory)
         serve(make, pipe, lambda: _limit("RLIMIT_CPU", 1 + int(time.process_time()) + cpu_s))
