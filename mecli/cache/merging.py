@@ -6,12 +6,12 @@ import contextlib
 import json
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import h5py
 
 from mecli import files, guard
-from mecli.cache.parts import parts_folder
+from mecli.cache.parts import home, parts_folder
 from mecli.cache.reading import Reader
 from mecli.cache.stored import VERSION, dump
 from mecli.cache.writing import root_image
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+_PIECE = 1 << 20
+
 
 def merge(path: Path, options: Mapping[str, Any], drop: Iterable[str] = ()) -> int:
     """Move all waiting parts into the cache at `path` in one atomic step; return how many.
@@ -32,15 +34,19 @@ def merge(path: Path, options: Mapping[str, Any], drop: Iterable[str] = ()) -> i
     Clips in `drop` are left out. Raises `InputError` if the cache or a part was made with
     other options, or if the disk has too little room.
     """
+    path = home(path)
     with _lock(path):
-        parts = sorted(parts_folder(path).glob("[!.]*.h5"))
+        parts = {p: _identity(p) for p in sorted(parts_folder(path).glob("[!.]*.h5"))}
         dropped = set(drop)
         if parts or dropped or not path.exists():
             sources = [path, *parts] if path.exists() else parts
             places = _guarded(_places, path, sources, sources, options)
             _rewrite(path, {c: p for c, p in places.items() if c not in dropped}, options)
-        for part in parts:
-            part.unlink(missing_ok=True)
+        for part, seen in parts.items():
+            # A clip that was tried again meanwhile has a newer part, which waits its turn.
+            with contextlib.suppress(FileNotFoundError):
+                if _identity(part) == seen:
+                    part.unlink()
         _sweep(path)
     return len(parts)
 
@@ -51,16 +57,24 @@ def combine(path: Path, places: Mapping[str, Path], options: Mapping[str, Any]) 
     Raises `InputError` if one of them was made with other options, or if the disk has too
     little room.
     """
+    path = home(path)
     with _lock(path):
         _rewrite(path, places, options)
 
 
 def discard(path: Path) -> None:
     """Remove the cache at `path` and the parts beside it."""
+    path = home(path)
     with _lock(path):
         for part in parts_folder(path).glob("*.h5"):
             part.unlink(missing_ok=True)
         path.unlink(missing_ok=True)
+
+
+def _identity(part: Path) -> tuple[int, int]:
+    """Return what tells the file that is `part` now from one that takes its place."""
+    status = part.stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 def _rewrite(path: Path, places: Mapping[str, Path], options: Mapping[str, Any]) -> None:
@@ -131,12 +145,23 @@ def _reserve(path: Path, need: int) -> None:
     """Claim disk space before HDF5 writes: on a full disk it would crash the process."""
     with path.open("rb+") as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, need)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, need)
+            else:  # macOS
+                _fill(file, need)
         except OSError as error:
             raise NotWritten(
                 f"{path.parent}: no room for the {need >> 20} MiB that merging needs "
                 f"({error.strerror}); make room and run the same command again, nothing is lost"
             ) from error
+
+
+def _fill(file: BinaryIO, need: int) -> None:
+    """Write zeros behind what is in `file` until it is `need` bytes long."""
+    left = need - file.seek(0, os.SEEK_END)
+    for start in range(0, left, _PIECE):
+        file.write(bytes(min(_PIECE, left - start)))
+    os.fsync(file.fileno())
 
 
 def _sweep(path: Path) -> None:
@@ -155,5 +180,6 @@ def _lock(path: Path) -> Iterator[None]:
         files.make_folder(path.parent)
         file = path.with_name(path.name + ".lock").open("a")
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with files.writing(path):  # not every file system has locks
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

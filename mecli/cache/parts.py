@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mecli import files
 from mecli.cache.writing import clip_image
+from mecli.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from mecli.records import ClipRecord
 
 PARTS = ".parts"
 
 
+def home(path: Path) -> Path:
+    """Return where the cache at `path` lies; `InputError` if that names no file.
+
+    A link is followed, so that all who name one cache meet at one lock and the link stays one.
+    """
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if not path.name:
+        raise InputError(f"'{path}': names no file, expected one for the cache")
+    return path
+
+
 def parts_folder(path: Path) -> Path:
     """Return the folder of clips that wait to be merged into the cache at `path`."""
-    return path.with_name(path.name + PARTS)
+    return home(path).with_name(home(path).name + PARTS)
 
 
 def waiting_keys(path: Path) -> set[str]:
