@@ -8,6 +8,7 @@ a nominal one. Where u and v are images of their own, or an array, they are made
 
 from __future__ import annotations
 
+import tokenize
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 NOMINAL_RMS_PX = 0.5
 """Root mean square of u and v over a map after scaling, in pixels of the 240×280 face."""
 
+# A damaged header is read as Python's own syntax, with all that this may say.
+_BROKEN_ARRAY = (
+    *(OSError, ValueError, EOFError, OverflowError),
+    *(TypeError, SyntaxError, tokenize.TokenError),
+)
 _SURE = 0.1
 """By how much the correlation with strain must be higher for red than for blue."""
 
@@ -115,9 +121,9 @@ def swapped(image: NDArray[np.uint8]) -> bool:
 
 def flow_of_array(values: NDArray[Any]) -> NDArray[np.float32]:
     """Return the flow (H, W, 2) float32 behind u and v (H, W, 2) of any unit, at nominal size."""
-    flow = values.astype(np.float32)
+    flow = values.astype(np.float64)  # 1e300 is no float32
     reach = float(np.abs(flow).max())
-    return _at_nominal_size(flow / reach if reach > 0 else flow)
+    return _at_nominal_size((flow / reach if reach > 0 else flow).astype(np.float32))
 
 
 def _at_nominal_size(flow: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -136,8 +142,9 @@ def _likeness(expected: NDArray[np.float32], seen: NDArray[np.float32]) -> float
 def _array(path: Path) -> NDArray[Any]:
     """Return the numbers of an array file; nothing in it is executed."""
     try:
-        values: Any = np.load(check_file(path), mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with np.errstate(over="ignore"):
+            values: Any = np.load(check_file(path), mmap_mode="r", allow_pickle=False)
+    except _BROKEN_ARRAY as error:
         raise InputError(f"{path}: cannot be read as an array: {error}") from error
     numbers = isinstance(values, np.ndarray) and values.dtype.kind in "fiu"
     if not numbers or values.ndim not in (2, 3) or not values.size:

@@ -172,3 +172,23 @@ def test_an_array_that_is_no_flow_is_refused(
     np.save(tmp_path / "a_u.npy", np.zeros((9, 9, 2)))
     with pytest.raises(InputError, match=r"a_u\.npy: is \(9, 9, 2\), expected \(H, W\) of u or v"):
         flow_in(tmp_path / "a_u.npy", tmp_path / "a_u.npy", apart=True)
+
+
+@pytest.mark.parametrize(
+    "shape", ["(28, 28, 2", "(9" + "9" * 20 + ", 28, 2)", "('a', 2)", "(0, 2)"]
+)
+def test_an_array_with_a_damaged_header_is_refused(tmp_path: Path, shape: str) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((28, 28, 2), np.float32))
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    path.write_bytes(path.read_bytes()[:10] + head.encode() + path.read_bytes()[128:])
+    with pytest.raises(InputError, match=r"a\.npy: "):
+        flow_in(path)
+
+
+def test_numbers_too_large_for_single_precision_are_flow_too(tmp_path: Path) -> None:
+    values = bump(1.0, -1.0)
+    for name, factor in (("a", 1.0), ("b", 1e300)):
+        np.save(tmp_path / f"{name}.npy", values * factor)
+    found = flow_in(tmp_path / "b.npy")
+    np.testing.assert_allclose(found, flow_in(tmp_path / "a.npy"), atol=1e-5)
