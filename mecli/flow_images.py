@@ -62,7 +62,7 @@ def record_of_images(clip: Clip, chosen: Sequence[int]) -> ClipRecord:
     if absent or not images:
         raise InputError(
             f"{clip.location}: clip {clip.clip_id}: flow image {absent[0] if absent else 0} asked "
-            f"for, but it has {len(images)}; choose others with --images"
+            f"for, but it has {len(images)}, counted from 0; choose others with --images"
         )
     issues = list(clip.issues)
     maps = np.stack([_read_map(clip, images[number], issues) for number in chosen])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mecli.corpora import frames
 from mecli.corpora.sources import inspect_sources
 from mecli.errors import InputError
 from tests.miniatures import touch
@@ -225,3 +226,21 @@ def test_a_table_that_cannot_be_read_is_told_beside_images_alone(tmp_path: Path)
     lay(tmp_path, PLAIN)
     with pytest.raises(InputError, match=r"notes\.csv: is not UTF-8"):
         read(tmp_path)
+
+
+def test_a_folder_that_cannot_be_listed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay(tmp_path, ["0/006_006_1_2 .png"])
+    (tmp_path / "private").mkdir()
+    listed = frames._list
+
+    def closed(folder: Path) -> frames.Listing:
+        if folder.name == "private":
+            raise InputError(f"{folder}: cannot be listed: Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(frames, "_list", closed)
+    assert list(shown(tmp_path)) == ["samm/006/006_1_2"]
+    (said,) = read(tmp_path).notes
+    assert said.endswith("private: cannot be listed: Permission denied")

@@ -104,6 +104,7 @@ class FlowArchive:
             notes += _read_rows(FlowFiles(disk, root), rows, clips) if rows else ()
         if not clips:
             raise InputError(f"{sheet or root}: no label table found, expected {self.sheet_name}")
+        notes += disk.closed.values()
         ordered = sorted(clips.values(), key=lambda c: c.clip_id)
         return Reading(
             self.name, root, ordered, tuple(notes), tables[0].sheet.path if tables else None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mecli.corpora.frames import Disk
 
+_DEPTH = 3
 _TESTED = "u_test"
 # How the corpora of the composite call their people.
 _CORPORA = {"casme2": r"sub\d{1,2}", "smic": r"s\d{1,2}", "samm": r"\d{3}"}
@@ -25,22 +26,25 @@ _PERSON = re.compile("|".join(f"(?P<{corpus}>{form})" for corpus, form in _CORPO
 
 def classed(disk: Disk, root: Path) -> Iterator[Labelled]:
     """Yield a row for every clip whose folders say subject and class; none in other layouts."""
-    for person in disk.folders(root):
-        folds = {inside.name.casefold(): inside for inside in disk.folders(person)}
-        if _TESTED in folds:
-            yield from _rows(disk, root, folds[_TESTED], person.name)
-    yield from _rows(disk, root, root, "")
+    for folder in disk.walk(root, _DEPTH):
+        above = folder.relative_to(root).parts[:-1]
+        if folder == root or class_of(folder.name) is None:
+            continue
+        if not above:
+            yield from _rows(disk, root, folder, "")
+        elif len(above) == 2 and above[1].casefold() == _TESTED:
+            yield from _rows(disk, root, folder, above[0])
 
 
 def _rows(disk: Disk, root: Path, folder: Path, person: str) -> Iterator[Labelled]:
-    """Yield a row for every image in the folders of classes in `folder`, if they name people."""
-    for inside in disk.folders(folder):
-        label = class_of(inside.name)
-        stems = {name: name.rpartition(".")[0].strip() for name in disk.listing(inside).images}
-        for name, stem in stems.items() if label else ():
-            row = _row(root, inside / name, person or stem.partition("_")[0], stem)
-            if row and re.sub(r"_[1-9]\d?$", "", stem) not in {*stems.values()} - {stem}:
-                yield row
+    """Yield a row for every image in the `folder` of a class, of `person` or whom it names."""
+    stems = {name: name.rpartition(".")[0].strip() for name in disk.listing(folder).images}
+    known = set(stems.values())
+    for name, stem in stems.items():
+        row = _row(root, folder / name, person or stem.partition("_")[0], stem)
+        main = re.sub(r"_[1-9]\d?$", "", stem)
+        if row and (main == stem or main not in known):
+            yield row
 
 
 def _row(root: Path, path: Path, person: str, stem: str) -> Labelled | None:

@@ -78,14 +78,12 @@ class Labelled:
 
 def label_tables(disk: Disk, root: Path, depth: int) -> Iterator[Table]:
     """Yield the label tables down to `depth`; below a folder that holds one there is no other."""
-    level = [root]
-    for _ in range(depth + 1):
-        below: list[Path] = []
-        for folder in level:
-            found = list(_beside(disk, folder))
-            yield from found
-            below += () if found else disk.folders(folder)
-        level = below
+    taken: set[Path] = set()
+    for folder in disk.walk(root, depth):
+        if taken.isdisjoint(folder.parents):
+            for table in _beside(disk, folder):
+                taken.add(folder)
+                yield table
 
 
 def _beside(disk: Disk, folder: Path) -> Iterator[Table]:
