@@ -125,6 +125,11 @@ def _run_pool(
             for future in done:
                 index, attempt = flying.pop(future)
                 outcome = _outcome(index, future, timeout_s)
+                if _never_began(outcome.error):
+                    raise UsageError(
+                        "the worker processes ended before they took a task; a script of your own "
+                        "has to call mecli below `if __name__ == '__main__':`, or say jobs=0"
+                    ) from outcome.error
                 if _died(outcome.error) and attempt < _TRIES:
                     waiting.append((index, attempt + 1))
                 else:
@@ -146,6 +151,13 @@ def _died(error: BaseException | None) -> bool:
     from pebble import ProcessExpired
 
     return isinstance(error, ProcessExpired)
+
+
+def _never_began(error: BaseException | None) -> bool:
+    """Whether all workers ended before they took a task: each runs the caller's script anew."""
+    from concurrent.futures.process import BrokenProcessPool
+
+    return isinstance(error, BrokenProcessPool) and error.__cause__ is None
 
 
 def _outcome(index: int, future: Any, timeout_s: float | None) -> Outcome[Any]:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -108,3 +110,23 @@ def test_leaving_early_stops_the_workers() -> None:
     assert next(outcomes).value == 0
     outcomes.close()
     assert time.monotonic() - started < 30
+
+
+UNGUARDED = """
+from mecli.errors import UsageError
+from mecli.workers import run
+try:
+    print(list(run(abs, [1, 2], 1)))
+except UsageError as error:
+    print(error)
+"""
+
+
+def test_a_script_that_its_own_workers_run_anew_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "mine.py")], capture_output=True, text=True, check=True,
+        timeout=120, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1].startswith("the worker processes ended before they took")
+    assert "below `if __name__ == '__main__':`" in done.stdout
