@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -50,6 +51,10 @@ def verify(
     rest = [name for name in named if Path(name) not in runs]
     paths = [*runs, *expand_caches(rest, stdin)]
     paths += [p for path in paths for p in sorted(parts_folder(path).glob("[!.]*.h5"))]
+    for path in paths:
+        # Not damaged, so not for `repair` to set aside.
+        if not os.access(path, os.R_OK):
+            raise InputError(f"{path}: cannot be read; have it opened to you, or remove it")
     jobs = workers.cores() if options.jobs is None else options.jobs
     found: dict[int, Verified] = {}
     for outcome in workers.run(_verify, paths, jobs, options.timeout_s, _MEMORY, "mecli.verify"):

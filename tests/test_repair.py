@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
 
 from mecli import cli
-from mecli.cache import add, merge, open_cache, parts_folder
+from mecli.cache import Reader, add, merge, open_cache, parts_folder
+from mecli.errors import InputError
 from mecli.repair import repair
 from mecli.train import TrainOptions, resume, train
 from mecli.verify import VerifyOptions, verify
+from tests.crash.verbs import lose_privileges
 from tests.crash.victims import Train
 from tests.records import make_record
 
@@ -153,3 +157,35 @@ def test_many_problems_are_cut_in_the_table(tmp_path: Path) -> None:
     text = repaired_text([many], applied=True)
     assert "… and 10 more (all with --json)" in text
     assert "beyond repair" in text
+
+
+def test_what_may_not_be_read_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "c.h5"
+    add(path, make_record(), "k", {"steps": 4})
+    merge(path, {"steps": 4})
+    add(path, make_record("toy/s1/b"), "l", {"steps": 4})
+    (parts_folder(path) / "far.h5").symlink_to(tmp_path / "none")
+    for look in (verify, lambda named: repair(named, apply=True)):
+        with pytest.raises(InputError, match=r"far\.h5: cannot be read; have it opened to you"):
+            look([path])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes away what root may")
+def test_a_closed_cache_is_called_closed(tmp_path: Path) -> None:
+    path = tmp_path / "c.h5"
+    add(path, make_record(), "k", {"steps": 4})
+    merge(path, {"steps": 4})
+    path.chmod(0)
+    reader, writer = os.pipe()
+    if (pid := os.fork()) == 0:
+        lose_privileges()
+        try:
+            Reader(path)
+        except InputError as error:
+            os.write(writer, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with open(reader) as pipe:  # noqa: PTH123 - a pipe has no path
+        assert pipe.read() == f"{path}: cannot be read; have it opened to you"

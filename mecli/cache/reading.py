@@ -51,6 +51,8 @@ class Reader:
             raise InputError(f"{path}: is not a file, expected a cache")
         try:
             self._file = h5py.File(path, "r", locking=False)
+        except PermissionError as error:
+            raise InputError(f"{path}: cannot be read; have it opened to you") from error
         except OSError as error:
             raise InputError(
                 f"{path}: not a readable HDF5 file; make it anew with `mecli extract`"

@@ -34,7 +34,7 @@ SAMPLE = Path(__file__).parents[2] / "sample_data"
 ROOMS = (0, 1 << 10, 1 << 14)
 """Bytes that a file may have."""
 _HANGS_S = 300
-_DAC_OVERRIDE = 1
+_DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2
 
 
 def words(home: Path) -> dict[str, list[str]]:
@@ -96,11 +96,16 @@ def no_room(limit: int) -> Callable[[], None]:
 def closed() -> None:
     """Close the working folder to this process, root or not."""
     Path().chmod(0o555)
+    lose_privileges()
+
+
+def lose_privileges() -> None:
+    """Let this process open and write only what its files' modes allow, root or not."""
     # Version 3 of capset: a header, then effective, permitted, inheritable of two words each.
     libc = ctypes.CDLL(None, use_errno=True)
     header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
     libc.capget(header, sets)
-    sets[0] &= ~(1 << _DAC_OVERRIDE)
+    sets[0] &= ~(1 << _DAC_OVERRIDE | 1 << _DAC_READ_SEARCH)
     if libc.capset(header, sets):
         raise OSError(ctypes.get_errno(), "capset")
 
