@@ -272,6 +272,8 @@ def _compare(
         notes.add(pair, f"compared on the {len(shared)} clips they share only")
     if ours.leaked != theirs.leaked:
         notes.add(pair, "one of them is LEAKED: the difference is the leak's, no better model's")
+    if ours.protocol and theirs.protocol and ours.protocol != theirs.protocol:
+        notes.add(pair, f"protocol {theirs.protocol} against {ours.protocol}: trained on others")
     if len(ours.seeds) != len(theirs.seeds):
         notes.add(pair, f"{len(theirs.seeds)} seed(s) against {len(ours.seeds)}")
     for clip in shared:
@@ -281,20 +283,14 @@ def _compare(
                 f"{theirs.source}: clip {clip} is '{other.label}' of {other.subject}, but "
                 f"'{one.label}' of {one.subject} in {ours.source}; they cannot be compared"
             )
-    one_counts, other_counts = (
+    first, second = (
         _subject_counts([run.clips[clip] for clip in shared], ours.classes)
         for run in (ours, theirs)
     )
-    differences = statistics.paired_bootstrap(
-        one_counts, other_counts, options.resamples, options.seed
-    )
+    differences = statistics.paired_bootstrap(first, second, options.resamples, options.seed)
     notes.add(pair, differences.note)
+    one_group, other_group = (Group(len(each), each.sum(0)) for each in (first, second))
+    leaked = ours.leaked or theirs.leaked
     return Comparison(
-        place,
-        ours.source,
-        theirs.source,
-        Group(len(one_counts), one_counts.sum(0)),
-        Group(len(other_counts), other_counts.sum(0)),
-        differences,
-        ours.leaked or theirs.leaked,
+        place, ours.source, theirs.source, one_group, other_group, differences, leaked
     )

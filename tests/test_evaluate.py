@@ -186,10 +186,13 @@ def test_runs_that_cannot_be_compared_are_shown_side_by_side_with_a_note(tmp_pat
     assert "not compared, they share no clip" in result.notes[-1]
 
 
-def test_different_numbers_of_seeds_are_noted(tmp_path: Path) -> None:
+def test_different_numbers_of_seeds_and_other_protocols_are_noted(tmp_path: Path) -> None:
     run = save_run(tmp_path / "run", guess())
     five = save_run(tmp_path / "five", [row for seed in range(5) for row in guess(seed)])
     assert f"{five} against {run}: 5 seed(s) against 1" in evaluate([run, five]).notes
+    parts = save_run(tmp_path / "parts", guess(), protocol="kfold")
+    said = f"{parts} against {run}: protocol kfold against loso: trained on others"
+    assert said in evaluate([run, parts]).notes
 
 
 def test_labels_that_contradict_each_other_cannot_be_compared(tmp_path: Path) -> None:
