@@ -20,11 +20,11 @@ BLOCKINESS = 1.3
 BITS_PER_PIXEL = 0.002
 """Of each frame. Rate factor 16 leaves 0.008 at 200 fps, 28 leaves 0.0012 to 0.0018."""
 LOST, REPEATED = 0.05, 0.1
-MOTION_PX = 0.2
+MOTION_PX = 0.1
 """Of the region that moves most, face pixels. In stills of rendered faces, compressed at rate
 factors 16 to 33, the noise of a camera (0 to 3 grey levels) makes 0 to 0.28, less than this in
-110 of 115, and up to 0.8 where nothing is compressed; the least that an expression of
-`sample_data` moves is 0.42."""
+137 of 150; without compression up to 0.8. The least that expressions move was 0.42 in
+`sample_data` and 0.14 in longer videos."""
 LONG_S = 2.0
 """A micro-expression is over within half a second; the rest of a longer clip is something else."""
 LEAST_SCORE = 0.5

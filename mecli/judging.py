@@ -254,7 +254,9 @@ class Judge:
             clip, self.recipe, self.landmarker, watch, face, frames, need=self._need
         )
         quality = {**record.quality, **measured}
-        if len(record.landmarks) and self.recipe.magnify == magnification.NONE:
+        # What was spotted stands out of its video's own noise, however little it moves.
+        spotted = not isinstance(face, int)
+        if not spotted and len(record.landmarks) and self.recipe.magnify == magnification.NONE:
             quality["motion_px"] = moved_px(record)
         with watch.stage("model"):
             answer = self._answer(record, quality)

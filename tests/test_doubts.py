@@ -33,7 +33,7 @@ def reasons(*, chosen: bool = False, **changes: Any) -> list[str]:
         ({"blockiness": 1.4}, "compression"),
         ({"bits_per_pixel": 0.001}, "compression"),
         ({"head_motion_px": 30.0}, "head-motion"),
-        ({"motion_px": 0.1}, "no-motion"),
+        ({"motion_px": 0.09}, "no-motion"),
         ({"faces": 2.0}, "several-faces"),
         ({"lost": 0.1}, "face-lost"),
         ({"missing": 1.0}, "dropped-frames"),
