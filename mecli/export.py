@@ -16,6 +16,7 @@ from mecli import files
 from mecli.cache import open_cache
 from mecli.errors import InputError, UsageError
 from mecli.flow import strain
+from mecli.flow_images import WINDOW_EXTENT, WINDOW_MIDDLE
 from mecli.labels import apply_scheme
 from mecli.records import ARRAYS
 from mecli.report.pictures import png
@@ -165,7 +166,7 @@ def _flow_archive(cache: Cache, out: Path, progress: Progress | None) -> tuple[i
     rows = []
     for number, clip_id in enumerate(sorted(table.index), start=1):
         record = cache.record(clip_id)
-        (out / names[clip_id]).write_bytes(png(flow_picture(record.apex_flow)))
+        (out / names[clip_id]).write_bytes(png(flow_picture(in_window(record))))
         known = (record.corpus, record.subject, record.name)
         rows.append(
             dict(zip(("corpus", "subject", "clip"), known, strict=True))
@@ -202,12 +203,34 @@ def flow_picture(flow: NDArray[np.float32]) -> NDArray[np.uint8]:
     Each channel is stretched by its own minimum and maximum, as in the prepared data of
     MEGC 2019 (Liong et al., STSTNet, 10.1109/FG.2019.8756567); one that is constant is 0.
     """
-    spacing = FACE_SIZE[0] / flow.shape[0]
-    channels = (flow[..., 0], flow[..., 1], strain(flow, spacing))
+    channels = (flow[..., 0], flow[..., 1], strain(flow))
     shrinks = min(flow.shape[:2]) >= FLOW_SIDE
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     small = [cv2.resize(c, (FLOW_SIDE, FLOW_SIDE), interpolation=how) for c in channels]
     return np.stack([_stretched(np.asarray(c, dtype=np.float32)) for c in small], axis=-1)
+
+
+def in_window(record: ClipRecord) -> NDArray[np.float32]:
+    """Return the flow of a clip in the window of the field, (84, 84, 2); its border goes on.
+
+    What came as flow images shows that window already.
+    """
+    flow = record.apex_flow
+    if record.holds_flow:
+        return flow
+    cells = (FACE_SIZE[1] / flow.shape[1], FACE_SIZE[0] / flow.shape[0])
+    back = np.zeros((2, 3))
+    for axis, (middle, extent, cell) in enumerate(
+        zip(WINDOW_MIDDLE, WINDOW_EXTENT, cells, strict=True)
+    ):
+        step = extent / (3 * FLOW_SIDE)
+        back[axis, axis] = step / cell
+        # Pixel centres, not corners, keep their place.
+        back[axis, 2] = (middle - extent / 2 + step / 2) / cell - 0.5
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = (3 * FLOW_SIDE, 3 * FLOW_SIDE)
+    wide = cv2.warpAffine(flow, back, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(wide, dtype=np.float32)
 
 
 def _stretched(values: NDArray[np.float32]) -> NDArray[np.uint8]:

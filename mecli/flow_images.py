@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
     from mecli.clips import Clip
 
+WINDOW_MIDDLE, WINDOW_EXTENT = (120.0, -57.0 + 341.0 / 2), (284.0, 341.0)
+"""What the images of the field show, in pixels of the 240×280 face, across and down: more than
+that face. Read off the class means of a public release."""
+
 NOMINAL_RMS_PX = 0.5
 """Root mean square of u and v over a map after scaling, in pixels of the 240×280 face."""
 

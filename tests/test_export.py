@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -16,7 +17,8 @@ from mecli import cache as store
 from mecli import cli
 from mecli.corpora.sources import inspect_sources
 from mecli.errors import InputError, UsageError
-from mecli.export import ExportOptions, archive_names, export, flow_picture
+from mecli.export import ExportOptions, archive_names, export, flow_picture, in_window
+from mecli.records import NO_LANDMARKER
 from mecli.rois import ROI_NAMES
 from tests.records import make_record
 
@@ -96,7 +98,7 @@ def test_our_reader_takes_a_flow_archive_back(tmp_path: Path) -> None:
         assert isinstance(clip.frames, tuple)
         (path,) = clip.frames
         with store.open_cache(tmp_path / "c.h5") as cache:
-            wanted = flow_picture(cache.record(clip.clip_id).apex_flow)
+            wanted = flow_picture(in_window(cache.record(clip.clip_id)))
         np.testing.assert_array_equal(read_png(path), wanted)
 
 
@@ -113,6 +115,21 @@ def test_a_flow_picture_holds_u_v_and_strain_each_over_its_own_range() -> None:
     assert picture[10, 27, 2] > picture[10, 3, 2]
     still = flow_picture(np.zeros((14, 12, 2), dtype=np.float32))
     assert still.max() == 0
+
+
+def test_an_archive_shows_the_window_of_the_field_which_is_more_than_our_face() -> None:
+    y, x = np.mgrid[0:70, 0:60].astype(np.float32)
+    # A place of the 240×280 face, and the motion there is its own position in it.
+    places = (np.stack([4 * x + 2, 4 * y + 2], axis=-1)).astype(np.float32)
+    record = replace(make_record("a/s/c"), apex_flow=places)
+    wide = in_window(record)
+    assert wide.shape == (84, 84, 2)
+    across = -22 + (np.arange(84) + 0.5) * 284 / 84
+    down = -57 + (np.arange(84) + 0.5) * 341 / 84
+    np.testing.assert_allclose(wide[40, :, 0], np.clip(across, 2, 238), atol=0.1)
+    np.testing.assert_allclose(wide[:, 40, 1], np.clip(down, 2, 278), atol=0.1)
+    came_as_one = replace(record, landmarker=NO_LANDMARKER)
+    np.testing.assert_array_equal(in_window(came_as_one), places)
 
 
 def test_files_of_clips_that_share_a_name_do_not_meet() -> None:

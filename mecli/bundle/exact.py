@@ -17,6 +17,7 @@ import numpy as np
 
 from mecli import files
 from mecli.alignment import face_transform
+from mecli.flow_images import WINDOW_EXTENT, WINDOW_MIDDLE
 from mecli.synthesis.action_units import CLASSES, Action, weights_of
 from mecli.synthesis.camera import Camera, place, project
 from mecli.synthesis.film import state_at
@@ -39,8 +40,6 @@ GRID = (98, 72)
 """Rows and columns, one cell 4×4 px of the aligned face, which begins at `_CORNER`."""
 _CORNER = (6, 21)
 _CELL_PX = 4.0
-_MIDDLE, _EXTENT = (120.0, -57.0 + 341.0 / 2), (284.0, 341.0)
-"""Of the window, in face pixels, across and down."""
 _NONE = 0.2
 _STILLER = (0.05, 1.0)
 """Share that is left of what the head does in a micro-expression: people hold still for a camera
@@ -139,8 +138,10 @@ def archived(flow: NDArray[Any], rng: Generator) -> NDArray[np.uint8]:
     values = cv2.GaussianBlur(values, (0, 0), float(rng.uniform(0.5, 1.5)))
     values = values * np.exp(-rng.uniform(0, 0.6) * np.abs(_smooth(rng, 8, 1)))
     values = values + rng.uniform(0.03, 0.25) * _disturbance(rng)
-    width, height = (extent * float(np.exp(rng.normal(0, 0.05))) / _CELL_PX for extent in _EXTENT)
-    middle = [m + rng.normal(0, s) for m, s in zip(_MIDDLE, (6, 8), strict=True)]
+    width, height = (
+        extent * float(np.exp(rng.normal(0, 0.05))) / _CELL_PX for extent in WINDOW_EXTENT
+    )
+    middle = [m + rng.normal(0, s) for m, s in zip(WINDOW_MIDDLE, (6, 8), strict=True)]
     left, top = (m / _CELL_PX + c for m, c in zip(middle, _CORNER, strict=True))
     left, top = left - width / 2, top - height / 2
     across, down = 84 / width, 84 / height
