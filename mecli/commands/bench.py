@@ -169,7 +169,7 @@ def bench_scale(
     sizes: Annotated[str, typer.Option(help="Numbers of clips, one after another.")] = "442,4420",
     folder: Annotated[
         Path | None,
-        typer.Option(help="Where the files go: 1 MB a clip. [default: the temporary folder]"),
+        typer.Option(help="Where the files go: .6 MB a clip. [default: the temporary folder]"),
     ] = None,
     jobs: Jobs = None,
     json: Json = False,
