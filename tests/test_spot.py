@@ -18,8 +18,9 @@ from mecli.errors import InputError, UsageError
 from mecli.landmarks.choose import choose
 from mecli.motion import REGIONS, measure
 from mecli.report.elan import Span
+from mecli.report.spot_film import spot_film
 from mecli.report.spots import Spotted, spots_csv, spots_text, spots_tiers
-from mecli.report.timeline import PANEL_PX, SIDE_PX
+from mecli.report.timeline import PANEL_PX, SIDE_PX, Track
 from mecli.spot import SpotOptions, spot
 from mecli.spotting import Interval
 from mecli.video import frames_at, probe, read_frames, write_video
@@ -214,6 +215,21 @@ def test_tables_tiers_and_lines_tell_of_the_same_intervals() -> None:
     assert "a/b/c: small-face: 80 px" in spots_text([video])
     rows = list(csv.DictReader(io.StringIO(spots_csv([video]))))
     assert [row["unsure"] for row in rows] == ["small-face"] * 2
+
+
+def test_a_film_tells_kinds_apart_and_frames_no_face_that_is_not_there() -> None:
+    micro, macro = Interval(0, 1, 2, "micro", 0.9, 0), Interval(4, 5, 6, "macro", 0.9, 0)
+    video = replace(found_in("a", 50.0, micro, macro), frames=8)
+    faces = np.full((4, 4, 2), np.nan, np.float32)
+    faces[:3] = [[100, 50], [300, 50], [300, 250], [100, 250]]
+    track = Track(0, 2, np.arange(4, dtype=np.float32))
+    gray = np.full((300, 640, 3), 90, np.uint8)
+    shown = list(spot_film(((k, gray) for k in range(8)), video, track, faces))
+    assert {image.shape for image in shown} == {(300 + PANEL_PX, 640, 3)}
+    on_edge = [tuple(image[50, 200].tolist()) for image in shown]
+    assert len({on_edge[k] for k in (1, 3, 5)}) == 3
+    assert all(on_edge[k] != (90, 90, 90) for k in range(6))
+    assert on_edge[6] == on_edge[7] == (90, 90, 90)
 
 
 def test_an_elan_document_is_not_replaced_unasked(still: Path, tmp_path: Path) -> None:

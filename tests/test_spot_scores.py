@@ -201,6 +201,9 @@ def test_a_name_that_several_truths_have_needs_its_file(tmp_path: Path) -> None:
     answers = lines(spotted("lab/1/clip", 10, 19, source=str(tmp_path / "moved" / "clip")))
     done = evaluate(answers, truths[0], "--truth", str(truths[1]))
     assert done.exit_code == 3
+    # What is no path names no file.
+    alone = evaluate(lines(spotted("clip", 10, 19, source="a\0b")), truths[0], "--json")
+    assert json.loads(alone.stdout)["spotting"]["micro"]["hits"] == 1
     assert "clip 'lab/1/clip' is in several recordings of the truth" in done.stderr
     assert "or the file as 'source'" in done.stderr
     twice = evaluate(answers, truths[0], "--truth", str(truths[0]))
