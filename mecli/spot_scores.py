@@ -154,7 +154,7 @@ def _minutes(found: Iterable[Recording]) -> float | None:
 def _by_name(recordings: Iterable[Name]) -> dict[str, Name | None]:
     """Return each recording by its id, and by its name alone: None where several have it."""
     known: dict[str, Name | None] = {}
-    ids = [(whole, name) for name in recordings for whole in (name[1],)]
+    ids = [(name[1], name) for name in recordings]
     for called in ([(i.rpartition("/")[2], name) for i, name in ids], ids):
         often = Counter(text for text, _ in called)
         known |= {text: name if often[text] == 1 else None for text, name in called}
