@@ -64,8 +64,9 @@ def test_a_face_that_stands_still_is_doubted_not_believed(
     predictor: Predictor, sample: Path, tmp_path: Path
 ) -> None:
     chance = np.random.default_rng(0)
-    (first,) = frames_at(sample / "clips" / "s01_02.mp4", [0]).values()
-    noise = chance.normal(0, 1.5, (30, *first.shape))
+    (first,) = frames_at(sample / "clips" / "s01_07.mp4", [0]).values()
+    # Five times below the limit: what noise does differs from processor to processor.
+    noise = chance.normal(0, 0.75, (30, *first.shape))
     write_video(tmp_path / "still.mp4", np.clip(first + noise, 0, 255).astype(np.uint8), 100.0)
     for clip in (tmp_path / "still.mp4", np.stack([first] * 8)):
         answer = predictor(clip, fps=100.0)
