@@ -140,7 +140,7 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    terminal.raise_on_sigterm()
+    terminal.raise_on_signals()
     terminal.spell_out()
     if ctx.invoked_subcommand is None:
         terminal.show(_map(ctx.command))

@@ -129,7 +129,8 @@ def call(function: Callable[..., R], *given: Any, what: str, cpu_s: int = CPU_S)
 def _live(make: Callable[[], object], pipe: Connection, cpu_s: int, memory: int) -> NoReturn:
     """Be the process: answer until nobody asks any more."""
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGHUP):  # which the parent answers
+            signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # Ends of other pipes, held here, would let their processes wait for ever. Limits on
         # open files can be a thousand million, so what is open is looked up.

@@ -195,11 +195,16 @@ def _spelled(error: UnicodeError) -> tuple[str, int]:
     return "".join(_SPELLED.get(c, "?") for c in unknown), error.end
 
 
-def raise_on_sigterm() -> None:
-    """Turn SIGTERM into an exit that runs clean-up, with the shell's code 143."""
+def raise_on_signals() -> None:
+    """Turn SIGTERM, and SIGHUP of a terminal that closes, into an exit that runs clean-up.
 
-    def leave(_signal: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + signal.SIGTERM)
+    The exit code is the shell's, 143 or 129. What ``nohup`` started stays deaf to SIGHUP.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
 
     handler: Callable[[int, FrameType | None], None] = leave
     signal.signal(signal.SIGTERM, handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, handler)

@@ -135,17 +135,28 @@ def test_results_go_to_stdout_and_notes_to_stderr(capsys: pytest.CaptureFixture[
 
 
 @pytest.fixture
-def handler() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("handler")
-def test_sigterm_leaves_by_an_exception_with_the_shells_code() -> None:
-    terminal.raise_on_sigterm()
-    with pytest.raises(SystemExit, match="143"):
-        signal.raise_signal(signal.SIGTERM)
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, "143"), (signal.SIGHUP, "129")])
+def test_a_signal_leaves_by_an_exception_with_the_shells_code(number: int, code: str) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    terminal.raise_on_signals()
+    with pytest.raises(SystemExit, match=code):
+        signal.raise_signal(number)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_what_nohup_started_outlives_its_terminal() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    terminal.raise_on_signals()
+    signal.raise_signal(signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 class Teletype(io.TextIOWrapper):
