@@ -31,15 +31,22 @@ def merge_caches(
     """
     if out is None:
         return _merge_waiting(named)
+    _check_free(out, force=force)
+    caches = expand_caches(named, stdin)
+    sources: list[Path] = []
+
+    def choose() -> tuple[dict[str, Any], dict[str, Path]]:
+        _check_free(out, force=force)
+        sources.extend(source for path in caches for source in (path, *_parts(path)))
+        told = f"{out}: what is merged into it"
+        return guard.call(_places, sources, what=told, cpu_s=guard.patience_s(sources))
+
+    return Merged(out, combine(out, choose), tuple(sources))
+
+
+def _check_free(out: Path, *, force: bool) -> None:
     if out.exists() and not force:
         raise InputError(f"{out}: exists; name another file with -o, or replace it with --force")
-    sources = []
-    for path in expand_caches(named, stdin):
-        sources += [path, *_parts(path)]
-    told = f"{out}: what is merged into it"
-    options, places = guard.call(_places, sources, what=told, cpu_s=guard.patience_s(sources))
-    combine(out, places, options)
-    return Merged(out, len(places), tuple(sources))
 
 
 def _parts(path: Path) -> list[Path]:

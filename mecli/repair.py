@@ -14,7 +14,8 @@ from mecli.training import folder
 from mecli.verify import VerifyOptions, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from mecli.report.caches import Verified
 
@@ -92,13 +93,12 @@ def _aside(path: Path) -> _Step:
     return _Step(f"{path}: set aside as {aside.name}", lambda: path.replace(aside))
 
 
-def _dropping(path: Path, clips: Iterable[str]) -> Callable[[], None]:
-    def drop() -> None:
+def _dropping(path: Path, clips: Iterable[str]) -> Callable[[], object]:
+    def kept() -> tuple[Mapping[str, Any], dict[str, Path]]:
         with open_cache(path) as cache:
-            kept = dict.fromkeys(set(cache.clip_ids) - set(clips), path)
-            combine(path, kept, cache.options)
+            return cache.options, dict.fromkeys(set(cache.clip_ids) - set(clips), path)
 
-    return drop
+    return lambda: combine(path, kept)
 
 
 def _merging(cache: Path) -> Callable[[], object]:

@@ -400,9 +400,10 @@ def test_caches_are_combined_from_the_places_named(tmp_path: Path) -> None:
     one = fill(tmp_path / "one.h5", make_record(), make_record("toy/s1/b"))
     two = fill(tmp_path / "two.h5", make_record(fps=50.0), make_record("toy/s1/c"))
     out = tmp_path / "out.h5"
-    caches.combine(out, {"toy/s1/a": two, "toy/s1/b": one, "toy/s1/c": two}, OPTIONS)
+    places = {"toy/s1/a": two, "toy/s1/b": one, "toy/s1/c": two}
+    assert caches.combine(out, lambda: (OPTIONS, places)) == 3
     with open_cache(out) as cache:
         assert cache.clip_ids == ("toy/s1/a", "toy/s1/b", "toy/s1/c")
         assert cache.check("toy/s1/a").fps == 50.0
     with pytest.raises(InputError, match="other extraction options"):
-        caches.combine(out, {"toy/s1/a": two}, {"steps": 5})
+        caches.combine(out, lambda: ({"steps": 5}, {"toy/s1/a": two}))

@@ -11,6 +11,8 @@ import pytest
 
 from mecli.cache import add, combine, discard, merge, open_cache, parts_folder, waiting_keys
 from mecli.errors import InputError, NotWritten
+from mecli.repair import repair
+from mecli.verify import VerifyOptions
 from tests.records import make_record
 
 if TYPE_CHECKING:
@@ -52,11 +54,45 @@ def test_all_who_name_one_cache_by_links_meet_in_one_place(tmp_path: Path) -> No
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["c.h5", "c.h5.lock", "far", "link.h5"]
     with open_cache(link) as cache:
         assert cache.clip_ids == ("toy/s1/a", "toy/s1/b")
-    combine(link, {"toy/s1/a": path}, OPTIONS)
+    combine(link, lambda: (OPTIONS, {"toy/s1/a": path}))
     with open_cache(path) as cache:
         assert cache.clip_ids == ("toy/s1/a",)
     discard(link)
     assert (link.is_symlink(), path.exists()) == (True, False)
+
+
+def test_a_parts_folder_that_is_a_link_is_refused_and_loses_nothing(tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / "c.h5", tmp_path / "elsewhere"
+    add(path, make_record(), "a", OPTIONS)
+    merge(path, OPTIONS)
+    elsewhere.mkdir()
+    (elsewhere / "mine.h5").write_text("precious")
+    (tmp_path / "c.h5.parts").symlink_to(elsewhere)
+    for use in (
+        lambda: repair([path], VerifyOptions(jobs=0), apply=True),
+        lambda: discard(path),
+        lambda: merge(path, OPTIONS),
+        lambda: add(path, make_record(), "b", OPTIONS),
+    ):
+        with pytest.raises(InputError, match=r"c\.h5\.parts: is a link, expected a folder of the"):
+            use()
+    assert [p.name for p in elsewhere.iterdir()] == ["mine.h5"]
+
+
+def test_what_a_cache_is_combined_of_is_chosen_while_nobody_else_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "c.h5"
+    add(path, make_record(), "a", OPTIONS)
+    merge(path, OPTIONS)
+
+    def choose() -> tuple[dict[str, int], dict[str, Path]]:
+        with (
+            path.with_name("c.h5.lock").open("a") as other,
+            pytest.raises(BlockingIOError, match="unavailable"),
+        ):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return OPTIONS, {"toy/s1/a": path}
+
+    assert combine(path, choose) == 1
 
 
 @pytest.mark.parametrize("name", [".", "/"])

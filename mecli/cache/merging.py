@@ -51,15 +51,19 @@ def merge(path: Path, options: Mapping[str, Any], drop: Iterable[str] = ()) -> i
     return len(parts)
 
 
-def combine(path: Path, places: Mapping[str, Path], options: Mapping[str, Any]) -> None:
-    """Replace the cache at `path` by the clips in `places`, each from the cache named there.
+def combine(path: Path, choose: Callable[[], tuple[Mapping[str, Any], Mapping[str, Path]]]) -> int:
+    """Replace the cache at `path` by the clips that `choose` picks; return how many.
 
-    Raises `InputError` if one of them was made with other options, or if the disk has too
+    It returns the options and, of each clip, the cache to take it from; it is called while
+    nobody else writes `path`, so that what was merged a moment before is seen. Raises
+    `InputError` if one of the caches was made with other options, or if the disk has too
     little room.
     """
     path = home(path)
     with _lock(path):
+        options, places = choose()
         _rewrite(path, places, options)
+    return len(places)
 
 
 def discard(path: Path) -> None:

@@ -30,8 +30,17 @@ def home(path: Path) -> Path:
 
 
 def parts_folder(path: Path) -> Path:
-    """Return the folder of clips that wait to be merged into the cache at `path`."""
-    return home(path).with_name(home(path).name + PARTS)
+    """Return the folder of clips that wait to be merged into the cache at `path`.
+
+    `InputError` if it is a link: merging and repairing remove what lies there.
+    """
+    folder = home(path).with_name(home(path).name + PARTS)
+    if folder.is_symlink():
+        raise InputError(
+            f"{folder}: is a link, expected a folder of the cache's own; remove the link, or put "
+            "the folder in its place"
+        )
+    return folder
 
 
 def waiting_keys(path: Path) -> set[str]:
