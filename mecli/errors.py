@@ -34,6 +34,11 @@ EXIT_CODES: Mapping[int, str] = {
 }
 
 
+def printable(text: str) -> str:
+    """Return `text` in one line, whatever it would have a terminal do escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class MecliError(Exception):
     """An expected failure: the shell sees one line and `exit_code`."""
 
@@ -44,9 +49,7 @@ class MecliError(Exception):
         text = super().__str__()
         if len(text) > _LONGEST:
             text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
-        if text.isprintable():
-            return text
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        return printable(text)
 
 
 class InputError(MecliError, ValueError):

@@ -253,6 +253,44 @@ def test_after_a_failure_the_last_line_says_what_mends_it(
     assert closing.line(verb, params, None, failed=True) == said
 
 
+@pytest.mark.parametrize(
+    ("verb", "params", "said"),
+    [
+        ("extract", {"only_list": False, "cache": Path("mecli.h5")}, "wrote mecli.h5"),
+        ("synth", {"folder": Path("faces")}, "wrote faces"),
+        ("verify", {"caches": ["a.h5"]}, "next: mecli repair a.h5"),
+    ],
+)
+def test_where_every_clip_failed_no_verb_goes_on(
+    verb: str, params: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mecli.h5").touch()
+    Path("faces").touch()
+    assert closing.line(verb, params, None, failed=True, nothing=True) == said
+
+
+def test_the_last_line_is_one_line_whatever_a_file_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    odd = Path("it's\n\x1bodd\\")
+    odd.touch()
+    said = closing.line("synth", {"folder": odd}, None)
+    assert said == r"wrote it's\n\x1bodd\; next: mecli extract $'it\'s\n\x1bodd\\'"
+
+
+def test_an_extraction_of_which_nothing_came_ends_with_why(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    cache = tmp_path / "m.h5"
+    told = run("extract", str(tmp_path / "a.mp4"), "-o", str(cache), "-j", "0")
+    assert told.exit_code == 3
+    first, *_, last = told.stderr.splitlines()
+    assert first == "mecli: 1 failure"
+    assert "a.mp4" in last or last == f"wrote {cache}"
+    assert "next:" not in told.stderr
+
+
 def test_what_is_damaged_is_followed_by_repair(tmp_path: Path) -> None:
     (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     told = run("verify", str(tmp_path / "a.h5"), "-j", "0")

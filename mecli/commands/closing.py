@@ -6,6 +6,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mecli.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -16,11 +18,13 @@ _WRITTEN = ("out", "csv", "eaf", "overlay", "report", "report_file", "figures")
 _DEFAULT_CACHE = "mecli.h5"
 
 
-def line(verb: str, params: Params, result: Any, *, failed: bool = False) -> str:
+def line(
+    verb: str, params: Params, result: Any, *, failed: bool = False, nothing: bool = False
+) -> str:
     """Return the last line of `verb`, which was told `params` and returned `result`.
 
     It is empty where nothing was written and no verb follows. After a verb that `failed` in
-    part, what mends it may follow.
+    part, what mends it may follow; where `nothing` came of it, no verb goes on with that.
     """
     # A flag of such a name writes to stdout.
     written = [str(params[name]) for name in _WRITTEN if isinstance(params.get(name), Path)]
@@ -28,8 +32,18 @@ def line(verb: str, params: Params, result: Any, *, failed: bool = False) -> str
     extra, following = after.get(verb, _nothing)(params, result)
     # A clip that failed may be the only one there was.
     said = [name for name in (*extra, *written) if name != "-" and Path(name).exists()]
-    parts = [f"wrote {', '.join(said)}"] if said else []
-    return "; ".join([*parts, *([f"next: {shlex.join(following)}"] if following else [])])
+    parts = [f"wrote {printable(', '.join(said))}"] if said else []
+    if following and not (nothing and after is _VERBS):
+        parts.append(f"next: {' '.join(map(_quoted, following))}")
+    return "; ".join(parts)
+
+
+def _quoted(word: str) -> str:
+    """Return `word` as a shell takes it, in one line whatever a file is called."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{printable(escaped)}'"
 
 
 def _nothing(_params: Params, _result: Any) -> tuple[Sequence[str], Sequence[str]]:

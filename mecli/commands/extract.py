@@ -117,7 +117,7 @@ def extract(
             terminal.show_json_lines(map(report.clip_json, found.clips))
         else:
             terminal.show(report.clips_text(found.clips, sys.stdout))
-        leave_if_failed(found.failures)
+        leave_if_failed(found.failures, others=bool(found.clips))
         return
     with terminal.progress("extract") as progress:
         summary = verb.extract(sources, cache, options, progress=progress)
@@ -125,4 +125,4 @@ def extract(
         terminal.show_json(summary.as_json())
     else:
         terminal.show(report.summary_text(summary.as_json()))
-    leave_if_failed(summary.failures)
+    leave_if_failed(summary.failures, others=summary.clips > 0)

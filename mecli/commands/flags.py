@@ -26,6 +26,14 @@ def known(kind: str) -> str:
     return ", ".join(registry.names(kind))
 
 
+class Failed(typer.Exit):
+    """Leaves with the exit code of bad input; `others` tells whether anything did not fail."""
+
+    def __init__(self, *, others: bool) -> None:
+        super().__init__(InputError.exit_code)
+        self.others = others
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 CachePath = Annotated[
     Path, typer.Option("--cache", "-c", envvar="MECLI_CACHE", help="The HDF5 cache.")
@@ -111,13 +119,16 @@ def show_rows(csv: Path | None, rows: Callable[[], str], table: Callable[[], str
         terminal.show(table())
 
 
-def leave_if_failed(failures: Mapping[str, str]) -> None:
-    """List `failures` on stderr and leave with the exit code of bad input, if there are any."""
+def leave_if_failed(failures: Mapping[str, str], *, others: bool = True) -> None:
+    """List `failures` on stderr and leave with the exit code of bad input, if there are any.
+
+    `others` tells whether there were clips that did not fail.
+    """
     if failures:
         from mecli.report.clips import failures_text
 
-        terminal.note(failures_text(failures))
-        raise typer.Exit(InputError.exit_code)
+        terminal.note(failures_text(failures, others=others))
+        raise Failed(others=others)
 
 
 def whole_numbers(flag: str, text: str) -> tuple[int, ...]:

@@ -123,4 +123,5 @@ def predict(
         lambda: report.answers_csv(answers),
         None if json else lambda: report.answers_text(answers, sys.stdout),
     )
-    leave_if_failed({answer.clip: answer.error for answer in answers if answer.error})
+    failures = {answer.clip: answer.error for answer in answers if answer.error}
+    leave_if_failed(failures, others=not all(answer.error for answer in answers))

@@ -70,4 +70,4 @@ def preview(
         terminal.show_json({"file": str(drawn.path), "clips": list(drawn.clips)})
     else:
         terminal.show(str(drawn.path))
-    leave_if_failed(drawn.failures)
+    leave_if_failed(drawn.failures, others=bool(drawn.clips))

@@ -86,4 +86,5 @@ def spot(
         lambda: report.spots_csv(videos),
         None if json else lambda: report.spots_text(videos, sys.stdout),
     )
-    leave_if_failed({video.clip: video.error for video in videos if video.error})
+    failures = {video.clip: video.error for video in videos if video.error}
+    leave_if_failed(failures, others=not all(video.error for video in videos))

@@ -11,6 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from mecli import terminal
 from mecli.commands import closing, completion, settings
+from mecli.commands.flags import Failed
 from mecli.errors import EXIT_CODES, InputError
 
 if TYPE_CHECKING:
@@ -92,13 +93,14 @@ class Verb(TyperCommand):
             result = super().invoke(ctx)
         except typer.Exit as left:
             if left.exit_code == InputError.exit_code:
-                self._close(ctx, None, failed=True)
+                nothing = isinstance(left, Failed) and not left.others
+                self._close(ctx, None, failed=True, nothing=nothing)
             raise
         self._close(ctx, result)
         return result
 
-    def _close(self, ctx: Any, result: Any, *, failed: bool = False) -> None:
-        line = closing.line(" ".join(words(ctx)), ctx.params, result, failed=failed)
+    def _close(self, ctx: Any, result: Any, **ended: bool) -> None:
+        line = closing.line(" ".join(words(ctx)), ctx.params, result, **ended)
         if line and not ctx.params.get("json"):
             terminal.note(line)
 

@@ -84,9 +84,13 @@ def _unlisted(clips: Sequence[str]) -> str:
     )
 
 
-def failures_text(failures: Mapping[str, str]) -> str:
-    """Return how many clips or sources were left out, and one line for each of the first."""
-    lines = [f"mecli: {count(len(failures), 'failure')}; the other clips went on"]
+def failures_text(failures: Mapping[str, str], *, others: bool = True) -> str:
+    """Return how many clips or sources were left out, and one line for each of the first.
+
+    `others` tells whether there were clips that did not fail.
+    """
+    went_on = "; the other clips went on" if others else ""
+    lines = [f"mecli: {count(len(failures), 'failure')}{went_on}"]
     lines += [_failure(clip, reason) for clip, reason in sorted(failures.items())[:_MANY]]
     if len(failures) > _MANY:
         lines.append(f"  … and {len(failures) - _MANY} more (all with --json)")
