@@ -34,6 +34,7 @@ TOPICS = (
     "formats",
     "exit-codes",
     "honesty",
+    "results",
     "synthetic",
     "ethics",
 )
