@@ -35,6 +35,8 @@ _ENVIRONMENT = {
     "NUMBA_NUM_THREADS": "1",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
     "MALLOC_MMAP_THRESHOLD_": str(1 << 32),
+    # What lies in the working folder, say signal.py, would be imported in place of Python's own.
+    "PYTHONSAFEPATH": "1",
 }
 _TRIES = 2
 
@@ -173,6 +175,7 @@ def _outcome(index: int, future: Any, timeout_s: float | None) -> Outcome[Any]:
 
 def _context(preload: str | None) -> Any:
     if sys.platform != "linux":
+        os.environ["PYTHONSAFEPATH"] = "1"  # each worker starts anew, whenever it is wanted
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     if preload:

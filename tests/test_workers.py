@@ -130,3 +130,31 @@ def test_a_script_that_its_own_workers_run_anew_is_told_so(tmp_path: Path) -> No
     )  # fmt: skip
     assert done.stdout.splitlines()[-1].startswith("the worker processes ended before they took")
     assert "below `if __name__ == '__main__':`" in done.stdout
+
+
+def test_no_module_of_the_working_folder_is_run(tmp_path: Path) -> None:
+    here, script = tmp_path / "corpus", tmp_path / "script.py"
+    here.mkdir()
+    for name in ("signal", "selectors", "struct", "json", "resource"):
+        (here / f"{name}.py").write_text("open('escaped', 'w')")
+    (here / "old.xls").write_bytes(b"\xd0\xcf" * 99)
+    script.write_text(
+        """
+from pathlib import Path
+
+from mecli import workers
+from mecli.corpora.sheets import read_sheets
+from mecli.errors import InputError
+
+if __name__ == "__main__":
+    print(*(outcome.value for outcome in workers.run(abs, [-3], 1)))
+    try:
+        read_sheets(Path("old.xls"))
+    except InputError as error:
+        print(error)
+"""
+    )
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("3\nold.xls: cannot be read as a workbook"), done.stderr
+    assert not (here / "escaped").exists()

@@ -191,7 +191,8 @@ def _unpacked_apart(path: Path) -> list[Any]:
     Two in a hundred damaged xls files make the parser panic, some make it ask for 60 GB
     and abort: that must not take the caller with it.
     """
-    command = [sys.executable, "-c", _APART, str(path)]
+    # Without -P a json.py in the working folder would be run.
+    command = [sys.executable, "-P", "-c", _APART, str(path)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=120, check=True)
     except subprocess.TimeoutExpired as error:
