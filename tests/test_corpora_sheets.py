@@ -65,6 +65,13 @@ def test_merged_cells_are_filled(tmp_path: Path) -> None:
     assert read_sheets(path)[0].rows == (("s1", "x"), ("s1", "y"), ("s2", "z"))
 
 
+def test_merged_cells_that_overlap_are_refused(tmp_path: Path) -> None:
+    rows: list[list[Cell]] = [["a", "b"], ["c", "d"]]
+    path = write_xlsx(tmp_path / "a.xlsx", {"S": rows}, {"S": ["A1:B2", "A1:ZZ9999"]})
+    with pytest.raises(InputError, match=r"a\.xlsx: sheet 'S' has merged cells that overlap"):
+        read_sheets(path)
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_csv_delimiter_and_byte_order_mark_are_recognised(tmp_path: Path, delimiter: str) -> None:
     path = tmp_path / "a.csv"
@@ -135,6 +142,25 @@ def test_lone_cell_far_away_is_refused_before_it_takes_the_memory(tmp_path: Path
             archive.writestr(name, data)
     with pytest.raises(InputError, match=r"1048576 rows × 16384 columns"):
         read_sheets(path)
+
+
+def test_a_workbook_that_crashes_its_reader_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = write_xlsx(tmp_path / "a.xlsx", {"S": [["Subject"]]})
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    key = "xl/worksheets/sheet1.xml"
+    far = b"<c s='1' r='XFD1048576'><v>1</v></c></row></sheetData>"
+    members[key] = members[key].replace(b"</row></sheetData>", far)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(InputError, match=r"as a workbook: it crashed its reader \(SIGABRT\)$"):
+        read_sheets(path)
+
+
+def test_a_number_without_end_is_no_subject() -> None:
+    assert sheets.pad("9" * 5000, "s", 2) == "9" * 5000
+    assert sheets.pad("007", "s", 2) == "s07"
 
 
 def test_too_large_a_file_and_too_many_rows_are_refused(

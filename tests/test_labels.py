@@ -162,13 +162,14 @@ def test_megc2018_reads_objective_classes_as_numerals_or_numbers() -> None:
 
 
 def test_megc2018_says_why_a_clip_is_left_out() -> None:
-    table = apply_scheme("megc2018", objective("VII", "6", "", "fear", "8"))
+    table = apply_scheme("megc2018", objective("VII", "6", "", "fear", "8", "9" * 5000))
     assert list(table.excluded.values()) == [
         "objective class VII is not in MEGC 2018",
         "objective class VI is not in MEGC 2018",
         "no objective class given",
         "objective class 'fear' is none of I to VII",
         "objective class '8' is none of I to VII",
+        f"objective class '{'9' * 40}' is none of I to VII",
     ]
     assert not table.index
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import signal
 import subprocess
 import sys
 import unicodedata
@@ -34,6 +35,7 @@ _BROKEN_ZIP = (
     OSError,
 )
 _HEADER_SEARCH_ROWS = 60
+_NAMED = re.compile(r"[\w.]*(?:Error|Exception): ")
 _CELL = re.compile(rb'<c\b[^>]{0,200}?\br="([A-Z]{1,3})([0-9]{1,7})"')
 
 
@@ -79,7 +81,8 @@ def normalise(text: str) -> str:
 
 def pad(text: str, prefix: str, digits: int) -> str:
     """Return 's01' for '1', '01' or 's1': `prefix` and the number at full width."""
-    found = re.fullmatch(rf"(?:{re.escape(prefix)})?\s*0*(\d+)(?:\.0+)?", text, re.IGNORECASE)
+    number = r"0*(\d{1,99})(?:\.0+)?"
+    found = re.fullmatch(rf"(?:{re.escape(prefix)})?\s*{number}", text, re.IGNORECASE)
     return f"{prefix}{int(found[1]):0{digits}d}" if found else text
 
 
@@ -138,32 +141,20 @@ def _read_csv(path: Path) -> Sheet:
 def _read_workbook(path: Path) -> Iterator[Sheet]:
     if zipfile.is_zipfile(path):
         _check_zip(path)
-        raw = _unpacked(path)
-    else:
-        raw = _unpacked_apart(path)
-    for name, cells, merged in raw:
+    for name, cells, merged in _unpacked(path):
         rows = [[cell_text(cell) for cell in row] for row in cells]
+        width = max(map(len, rows), default=0)
+        left_to_fill = len(rows) * width
         for (top, left), (bottom, right) in merged:
+            # Merged cells do not overlap; a hundred thousand that do would take for ever.
+            high, wide = min(bottom + 1, len(rows)) - top, min(right + 1, width) - left
+            left_to_fill -= max(0, high) * max(0, wide)
+            if left_to_fill < 0:
+                raise InputError(f"{path}: sheet '{name}' has merged cells that overlap")
             if top < len(rows) and left < len(rows[top]):
                 for row in rows[top : bottom + 1]:
                     row[left : right + 1] = [rows[top][left]] * len(row[left : right + 1])
         yield Sheet(path, name, tuple(map(tuple, rows)))
-
-
-def _unpacked(path: Path) -> list[Any]:
-    """Return name, cells and merged ranges of every sheet."""
-    from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
-
-    try:
-        with path.open("rb") as file, CalamineWorkbook.from_filelike(file) as book:
-            return [
-                (sheet.name, sheet.to_python(skip_empty_area=False), sheet.merged_cell_ranges or ())
-                for meta in book.sheets_metadata
-                if meta.typ == SheetTypeEnum.WorkSheet
-                for sheet in [book.get_sheet_by_name(meta.name)]
-            ]
-    except (CalamineError, OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a workbook: {error}") from error
 
 
 _APART = """
@@ -185,11 +176,11 @@ json.dump(found, sys.stdout, default=str)
 """
 
 
-def _unpacked_apart(path: Path) -> list[Any]:
-    """Return the same of an old workbook, read in a process of its own.
+def _unpacked(path: Path) -> list[Any]:
+    """Return name, cells and merged ranges of every sheet, read in a process of its own.
 
-    Two in a hundred damaged xls files make the parser panic, some make it ask for 60 GB
-    and abort: that must not take the caller with it.
+    Two in a hundred damaged xls files make the parser panic, some workbooks make it ask for
+    more memory than there is and abort: that must not take the caller with it.
     """
     # Without -P a json.py in the working folder would be run.
     command = [sys.executable, "-P", "-c", _APART, str(path)]
@@ -199,7 +190,10 @@ def _unpacked_apart(path: Path) -> list[Any]:
         raise InputError(f"{path}: cannot be read as a workbook within 120 s") from error
     except subprocess.CalledProcessError as error:
         words = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise InputError(f"{path}: cannot be read as a workbook: {words[-1]}") from error
+        why = _NAMED.sub("", words[-1])
+        if error.returncode < 0:
+            why = f"it crashed its reader ({signal.Signals(-error.returncode).name})"
+        raise InputError(f"{path}: cannot be read as a workbook: {why}") from error
     found: list[Any] = json.loads(done.stdout)
     return found
 

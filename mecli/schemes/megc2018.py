@@ -42,5 +42,5 @@ def _numeral(cell: str) -> str:
     word = cell.upper().removesuffix(".0")
     if word in _NUMERALS:
         return word
-    number = int(word) if word.isascii() and word.isdigit() else 0
+    number = int(word) if len(word) < 4 and word.isascii() and word.isdigit() else 0
     return _NUMERALS[number - 1] if 1 <= number <= len(_NUMERALS) else ""

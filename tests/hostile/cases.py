@@ -80,6 +80,14 @@ def _workbooks(folder: Path) -> dict[str, Case]:
         "lone cell far away": (
             {sheet: sound[sheet].replace(b'r="A1"', b'r="XFD1048576"', 1)}, "spans 1048576 rows",
         ),
+        "lone cell in other quotes": (
+            {sheet: sound[sheet].replace(b'r="A1"', b"r='XFD1048576'", 1)}, "crashed its reader",
+        ),
+        "merged cells that overlap": (
+            {sheet: b"<worksheet><sheetData>" + b"<row><c><v>1</v></c></row>" * 999
+             + b"</sheetData><mergeCells>" + b"<mergeCell ref='A1:A999'/>" * 99_999
+             + b"</mergeCells></worksheet>"}, "overlap",
+        ),
         "member outside": ({"../../evil.xml": b"<x/>", sheet: b"<x/>"}, ""),
         "no sheet": ({sheet: b""}, ""),
     }  # fmt: skip
