@@ -125,6 +125,32 @@ def test_a_file_that_is_not_there_or_no_object_is_bad_input(tmp_path: Path) -> N
     assert (result.exit_code, "not a JSON object of options" in result.stderr) == (3, True)
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["extract", ""], "SOURCE"),
+        (["extract", "a", ""], "SOURCE"),
+        (["predict", ""], "CLIP"),
+        (["synth", ""], "OUT"),
+        (["evaluate", ""], "RUN|CSV|CACHE"),
+        (["train", "-c", ""], "--cache"),
+        (["predict", "a.mp4", "--checkpoint", ""], "--checkpoint"),
+        (["evaluate", "--spotting", "-", "--truth", ""], "--truth"),
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(words: list[str], named: str) -> None:
+    told = run(*words)
+    said = f"mecli: {named} is '', expected a name; this folder is called .\n"
+    assert (told.exit_code, told.stderr) == (2, said)
+
+
+def test_an_empty_name_in_a_file_is_not_the_current_folder(tmp_path: Path) -> None:
+    file = tmp_path / "options.toml"
+    file.write_text('runs = ""', encoding="utf-8")
+    told = run("evaluate", "--options", str(file))
+    assert (told.exit_code, "--runs is ''" in told.stderr) == (2, True)
+
+
 def test_several_caches_stand_in_a_variable_as_paths_do_in_path() -> None:
     both = os.pathsep.join(["my cache.h5", "b.h5"])
     assert options_of("train", MECLI_CACHE=both)["cache"] == ["my cache.h5", "b.h5"]

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 from mecli import files
 from mecli.errors import InputError, UnknownName, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 CACHE = "MECLI_CACHE"
 # What the options.json of a run calls otherwise than the command line.
@@ -43,6 +43,23 @@ def keyed(params: Iterable[Any]) -> dict[str, Any]:
 def several(param: Any) -> bool:
     """Whether `param` takes a list."""
     return bool(getattr(param, "multiple", False)) or param.nargs != 1
+
+
+def _holds_path(annotation: Any) -> bool:
+    return annotation is Path or any(map(_holds_path, get_args(annotation)))
+
+
+def refuse_empty(params: Iterable[Any], values: Mapping[str, Any]) -> None:
+    """Raise `UsageError` if an argument or a path among `values`, by parameter name, is empty.
+
+    It would be the current folder, which nobody means by a shell variable that is not set.
+    """
+    for param in params:
+        value, kind = values.get(param.name), param.type_descriptor.annotation
+        words = value if isinstance(value, (list, tuple)) else [value]
+        if "" in words and (param.param_type_name == "argument" or _holds_path(kind)):
+            named = param.metavar or f"--{key(param)}"
+            raise UsageError(f"{named} is '', expected a name; this folder is called .")
 
 
 def variables(verb: Sequence[str], param: Any, shared: str | None) -> tuple[str, ...]:

@@ -78,6 +78,8 @@ class Verb(TyperCommand):
         if first.get("options_file"):
             file, verbs = Path(first["options_file"]), ctx.find_root().command.commands
             ctx.default_map |= settings.from_file(file, path, self.own, verbs)
+            settings.refuse_empty(self.own, ctx.default_map)
+        settings.refuse_empty(self.own, first)
         if first.get("print_options"):
             for param in self.own:
                 param.required = False
