@@ -11,7 +11,7 @@ import numpy as np
 from mecli import calibration, labels, metrics, registry, statistics
 from mecli.caches import expand_caches
 from mecli.errors import InputError, UsageError
-from mecli.predictions import class_names, in_classes, join_seeds
+from mecli.predictions import class_names, in_classes, join_seeds, numbers_read
 from mecli.publish import check_places, publish
 from mecli.report.evaluation import Comparison, Evaluation, Group, RunEvaluation, Sureness
 from mecli.runs import ORACLE, newest_run, read_sources
@@ -129,6 +129,7 @@ def _score(source: Source, options: EvaluateOptions, notes: _Notes) -> RunEvalua
     notes.add(name, source.note())
     classes = _class_list(header, source.table, options, notes)
     table = in_classes(source.table, classes)
+    notes.add(name, numbers_read(source.table, classes))
     seeds, clips = table.by_seed(), join_seeds(table, classes)
     figures = RunEvaluation(
         source=name,

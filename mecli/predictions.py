@@ -147,6 +147,16 @@ def in_classes(table: PredictionTable, classes: Sequence[str]) -> PredictionTabl
     return replace(table, rows=tuple(rows), score_classes=named)
 
 
+def numbers_read(table: PredictionTable, classes: Sequence[str]) -> str:
+    """Say which class each number stands for where `in_classes` takes numbers as positions."""
+    words = {word for row in table.rows for word in (row.label, row.prediction)}
+    known = {name.casefold() for name in classes}
+    if all(word.casefold() in known for word in words):
+        return ""
+    read = ", ".join(f"{position} as {name}" for position, name in enumerate(classes))
+    return f"labels are numbers: {read} is read; if that is another order, give it with --classes"
+
+
 def join_seeds(table: PredictionTable, classes: Sequence[str]) -> dict[str, Prediction]:
     """Return one prediction per clip: the only seed's, or that of the seeds' mean scores.
 

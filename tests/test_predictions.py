@@ -15,6 +15,7 @@ from mecli.predictions import (
     class_names,
     in_classes,
     join_seeds,
+    numbers_read,
     read_predictions,
     write_predictions,
 )
@@ -55,6 +56,14 @@ def test_a_table_comes_back_as_it_was_written(
     table = read_predictions(path)
     assert table.score_classes == CLASSES
     assert table.rows == tuple(sorted(rows, key=lambda r: r.clip))
+
+
+def test_it_is_said_which_classes_numbers_are_taken_for() -> None:
+    numbered = rows_of(("0", "1"), ("1", "1"))
+    said = "labels are numbers: 0 as negative, 1 as positive is read; if that is another order"
+    assert numbers_read(numbered, CLASSES).startswith(said)
+    assert numbers_read(numbered, ("0", "1")) == ""
+    assert numbers_read(rows_of(("Negative", "positive")), CLASSES) == ""
 
 
 def test_rows_are_written_by_seed_and_clip(tmp_path: Path) -> None:
