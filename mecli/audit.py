@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from mecli import registry, workers
 from mecli.caches import expand_caches, is_cache
 from mecli.errors import InputError, MissingDependency, UnknownName, UsageError
+from mecli.labels import check_scheme
 from mecli.report.audit import Audit, Finding
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class AuditOptions:
         for name in self.checks:
             if name not in CHECKS:
                 raise UnknownName("check", name, CHECKS)
+        check_scheme(self.labels)
         if self.model is not None:
             registry.check_name("model", self.model)
         for name, least in (("refit", 0), ("permutations", 1), ("seed", 0), ("jobs", 0)):

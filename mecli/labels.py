@@ -87,10 +87,21 @@ def _read_table(path: Path) -> tuple[str, dict[str, str]]:
     return key, rows
 
 
+def check_scheme(scheme: str, *also: str) -> None:
+    """Raise `UsageError` if `scheme` is neither registered nor a CSV; says `also` what may be."""
+    if not _is_table(scheme):
+        registry.check_name("label scheme", scheme, (*also, "a table FILE.csv"))
+
+
+def _is_table(scheme: str) -> bool:
+    return scheme.casefold().endswith(".csv")
+
+
 def apply_scheme(scheme: str, annotations: Iterable[Annotation]) -> LabelTable:
     """Label `annotations` by a registered scheme, or by a CSV if `scheme` ends in ``.csv``."""
     annotations = sorted(annotations, key=lambda a: a.clip_id)
-    if scheme.casefold().endswith(".csv"):
+    check_scheme(scheme)
+    if _is_table(scheme):
         return from_csv(Path(scheme), annotations)
     table: LabelTable = registry.load("label scheme", scheme)(annotations)
     return table

@@ -119,6 +119,7 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
 # Names of the field for what is called otherwise here, and would be mistaken for another.
 _ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("protocol", "cde"): "the composite evaluation of MEGC 2019 is 'loso' over all its corpora",
+    ("label scheme", "au"): "it is au1 to au17 one by one, for `mecli train` alone; name one",
 }
 
 
@@ -127,12 +128,15 @@ def names(kind: str) -> tuple[str, ...]:
     return tuple(_KINDS[kind])
 
 
-def check_name(kind: str, name: str) -> str:
-    """Return `name` if the registry of `kind` knows it, else raise `UnknownName`."""
+def check_name(kind: str, name: str, also: tuple[str, ...] = ()) -> str:
+    """Return `name` if the registry of `kind` knows it, else raise `UnknownName`.
+
+    The message lists `also` too: what the caller takes besides.
+    """
     if (kind, name.casefold()) in _ELSEWHERE:
         raise UsageError(f"unknown {kind} '{name}': {_ELSEWHERE[kind, name.casefold()]}")
     if name not in _KINDS[kind]:
-        raise UnknownName(kind, name, sorted(_KINDS[kind]))
+        raise UnknownName(kind, name, [*sorted(_KINDS[kind]), *also])
     return name
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mecli import registry
-from mecli.errors import InputError, UnknownName
+from mecli.audit import AuditOptions
+from mecli.errors import InputError, UnknownName, UsageError
 from mecli.labels import Annotation, apply_scheme
 from mecli.schemes.au import SCHEMES
 
@@ -106,6 +107,13 @@ def test_a_missing_or_binary_csv_is_named(tmp_path: Path) -> None:
 def test_an_unknown_scheme_suggests_the_nearest() -> None:
     with pytest.raises(UnknownName, match=r"unknown label scheme 'megc2109'; did you mean 'megc20"):
         apply_scheme("megc2109", [])
+
+
+def test_an_unknown_scheme_lists_what_else_may_be_given() -> None:
+    with pytest.raises(UnknownName, match=r"megc2019-none, a table FILE\.csv\)"):
+        apply_scheme("mine.tsv", [])
+    with pytest.raises(UsageError, match="'au': it is au1 to au17 one by one, for `mecli train`"):
+        AuditOptions(labels="au")
 
 
 def test_megc2019_believes_a_table_of_the_organisers() -> None:
