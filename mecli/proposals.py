@@ -128,7 +128,7 @@ def _parsed(where: str, text: str) -> Any:
 def _proposal(where: str, row: Mapping[str, Any]) -> Proposal:
     moments, video = _moments(row), _video(where, row)
     onset, offset = (_position(where, name, moments.get(name)) for name in ("onset", "offset"))
-    kind = str(moments.get("kind") or KINDS[0]).strip()
+    kind = str(moments.get("kind") or KINDS[0]).strip().casefold()
     if kind not in KINDS:
         raise InputError(f"{where}: kind is '{kind}', expected one of {', '.join(KINDS)}")
     if offset < onset:

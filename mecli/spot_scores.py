@@ -73,12 +73,16 @@ def score_spots(
     known = _by_name(truth.spots)
     for proposal in proposals.spots:
         found[_recording(proposal.video, truth, known, proposals.source)].append(proposal)
+    told = {name for name, those in found.items() if those}
     for other in (*proposals.failed, *proposals.empty):
-        _recording(other, truth, known, proposals.source)
+        told.add(_recording(other, truth, known, proposals.source))
     spotted = {name: [p.spot for p in those] for name, those in found.items()}
     if proposals.failed:
         lost = f"{len(proposals.failed)} recordings were not searched: nothing found there"
         truth.notes.append(lost)
+    if silent := len(truth.spots) - len(told):
+        untold = f"{silent} of {len(truth.spots)} recordings are not in {proposals.source}"
+        truth.notes.append(f"{untold}: counted as searched in vain")
     return SpotScores(
         source=proposals.source,
         truth=tuple(map(str, places)),

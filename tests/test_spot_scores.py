@@ -12,6 +12,7 @@ from mecli import cli
 from mecli.errors import InputError
 from mecli.interval_metrics import Spot, Tally
 from mecli.proposals import read_proposals
+from mecli.report.spot_scores import spot_scores_text
 from mecli.spot_scores import SpotScoreOptions, score_spots
 from tests import miniatures
 
@@ -140,7 +141,16 @@ def test_clips_without_expression_count_as_recordings(tmp_path: Path) -> None:
     )
     assert scores.recordings == 4
     assert scores.tallies["micro"] == Tally(1, 1, 4)
-    assert scores.notes == ()
+    assert scores.notes == (
+        "3 of 4 recordings are not in standard input: counted as searched in vain",
+    )
+    macro = next(line for line in spot_scores_text(scores).splitlines() if line[:5] == "macro")
+    assert macro.split() == ["macro", "0", "0", "0", "–", "–", "–", "0.00"]
+
+
+def test_a_kind_may_be_written_with_capitals() -> None:
+    read = read_proposals("-", io.StringIO("clip,onset,offset,kind\na,1,2,Macro\n"))
+    assert [proposal.spot.kind for proposal in read.spots] == ["macro"]
 
 
 def test_what_was_not_searched_and_what_is_not_known_is_said(truth: Path) -> None:
@@ -157,6 +167,7 @@ def test_what_was_not_searched_and_what_is_not_known_is_said(truth: Path) -> Non
     both = miniatures.smic_long(truth.parent / "smic")
     assert score_spots("-", SpotScoreOptions(both), io.StringIO("")).notes == (
         "1 intervals without onset or offset are left out",
+        "3 of 3 recordings are not in standard input: counted as searched in vain",
     )
 
 

@@ -97,7 +97,11 @@ def spot_scores_text(scores: SpotScores, stream: TextIO | None = None) -> str:
         [
             kind,
             *(str(n) for n in tally),
-            *(number(value) for value in (tally.precision, tally.recall, tally.f1)),
+            # Where none is and none was found there is no share of anything.
+            *(
+                number(value) if tally.true or tally.found else "–"
+                for value in (tally.precision, tally.recall, tally.f1)
+            ),
             number(scores.false_per_minute(kind), 2),
         ]
         for kind, tally in scores.tallies.items()
