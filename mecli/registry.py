@@ -52,6 +52,9 @@ MODELS: Mapping[str, str] = {
     "lbp-top-svm": "mecli.models.lbp_top_svm:LbpTopSvm",
 }
 
+SOLVED = ("roi-flow-ridge", "flow-svm", "bi-woof-svm", "lbp-top-svm")
+"""Models whose weights are solved for: no epochs, no draws."""
+
 FLOWS: Mapping[str, str] = {
     "dis": "mecli.flow:dis",
     "farneback": "mecli.flow:farneback",

@@ -38,6 +38,7 @@ class TrainResult:
     """What `train` did: the run folder, who was left out and why, and its scores."""
 
     run: Path
+    model: str
     clips: int
     folds: int
     excluded: Mapping[str, str]
@@ -68,6 +69,7 @@ class TrainResult:
         """Return the result as one JSON object."""
         return {
             "run": str(self.run),
+            "model": self.model,
             "clips": self.clips,
             "folds": self.folds,
             "selection": self.selection,
@@ -186,6 +188,7 @@ def _leave(plan: Plan, job: Job) -> TrainResult:
     )
     return TrainResult(
         run=job.run,
+        model=plan.options.model,
         clips=len(plan.data.clips),
         folds=sum(bool(f.test) for f in plan.folds),
         excluded=plan.data.excluded,
@@ -218,6 +221,7 @@ def _finish(plan: Plan, job: Job, final: Path | None) -> TrainResult:
     files.write_json(run / folder.RUN, described)
     return TrainResult(
         run=run,
+        model=plan.options.model,
         clips=len(plan.data.clips),
         folds=sum(bool(f.test) for f in plan.folds),
         excluded=plan.data.excluded,

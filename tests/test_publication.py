@@ -12,6 +12,7 @@ from mecli import cli
 from mecli.report import words
 from mecli.report.evaluation import Comparison, Evaluation, Group
 from mecli.report.publication import Sheet, latex, markdown, sheets
+from mecli.report.runs import train_text
 from mecli.statistics import Intervals
 from tests import hard_cases
 from tests.test_report import BOUNDS, COUNTS, RUN
@@ -41,6 +42,21 @@ def test_the_caption_says_how_the_figures_came_about() -> None:
     assert results.header[-2:] == ["UF1 of seeds", "UAR of seeds"]
     assert results.rows[0][3] == "0.517 (0.250–0.750)"
     assert results.rows[0][-1] == "0.517 ± 0.000"
+
+
+def test_what_is_solved_for_has_no_epochs() -> None:
+    said = " ".join(words.statement(replace(RUN, model="roi-flow-ridge")))
+    assert "solved for, without epochs; no held-out clip had a say" in said
+    assert "epoch count" not in said
+    result = {"model": "flow-svm", "run": "runs/1", "clips": 3, "folds": 1, "selection": "last",
+              "pretrained": "none", "uf1": 0.5, "uar": 0.5, "excluded": {"a": "x", "b": "y"},
+              "epochs_chosen": {}, "final": None, "temperature": None}  # fmt: skip
+    told = train_text(result)
+    assert "weights      solved for: no epochs, no draws\n" in told
+    assert "begun with" not in told
+    assert "3 in 1 fold\n" in told
+    assert "2 (1: x and 1 other reason;" in told
+    assert "begun with   weights drawn by the seed\n" in train_text({**result, "model": "ststnet"})
 
 
 def test_a_peers_table_has_no_protocol_to_boast_of() -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from mecli import registry
 from mecli.errors import MissingDependency, UnknownName, UsageError
+from mecli.models.options import resolve
+from mecli.training.selection import selectable
 
 ENTRIES = [(kind, name) for kind, names in registry._KINDS.items() for name in names]
 
@@ -20,3 +22,13 @@ def test_an_unknown_name_lists_what_is_known() -> None:
     with pytest.raises(UsageError, match=r"unknown protocol 'CDE': .* is 'loso' over all its cor"):
         registry.check_name("protocol", "CDE")
     assert MissingDependency.exit_code == 4
+
+
+def test_solved_are_the_models_that_have_no_epochs() -> None:
+    solved = []
+    for name in registry.MODELS:
+        model = registry.load("model", name)
+        stages = model.stages(resolve(model, {}, None))
+        if not selectable(stages):
+            solved.append(name)
+    assert tuple(solved) == registry.SOLVED

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from mecli.report.tables import Table, number, render
+from mecli import registry
+from mecli.report.tables import Table, count, number, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,10 +29,9 @@ def train_text(result: Mapping[str, Any], stream: TextIO | None = None) -> str:
     """
     rows = [
         ["run", result["run"]],
-        ["clips", f"{result['clips']} in {result['folds']} folds"],
+        ["clips", f"{result['clips']} in {count(result['folds'], 'fold')}"],
         ["excluded", _reasons(result["excluded"])],
-        ["begun with", _begun(result["pretrained"])],
-        ["selection", _selection(result)],
+        *_weights(result),
         *([title, _score(result, name)] for name, title in _TITLES.items()),
         *([f"{title}, LEAKED", leaked] for title, leaked in _leaked(result)),
         ["checkpoint", result["final"] or _NO_CHECKPOINT[result["selection"] == "oracle"]],
@@ -97,6 +97,14 @@ def _leaked(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _weights(result: Mapping[str, Any]) -> list[list[str]]:
+    """Return the rows on what the weights were made of."""
+    if result["model"] in registry.SOLVED:
+        return [["weights", "solved for: no epochs, no draws"]]
+    begun = _begun(result["pretrained"])
+    return [["begun with", begun], ["selection", _selection(result)]]
+
+
 def _selection(result: Mapping[str, Any]) -> str:
     chosen = [
         epochs
@@ -126,5 +134,5 @@ def _reasons(excluded: Mapping[str, str]) -> str:
     if not excluded:
         return "0"
     (reason, times), *others = Counter(excluded.values()).most_common()
-    more = f" and {len(others)} other reasons" if others else ""
+    more = f" and {count(len(others), 'other reason')}" if others else ""
     return f"{len(excluded)} ({times}: {reason}{more}; all in run.json)"

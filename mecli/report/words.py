@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from mecli import registry
 from mecli.report.tables import count
 from mecli.statistics import RESAMPLES
 
@@ -55,7 +56,7 @@ def statement(run: RunEvaluation) -> list[str]:
         _protocol(run),
         _clips(run),
         _classes(run),
-        _SELECTIONS.get(run.selection or "", "How the epoch was chosen is not stated."),
+        _selection(run),
         _seeds(run),
     ]
 
@@ -100,6 +101,12 @@ def _clips(run: RunEvaluation) -> str:
     reasons = Counter(run.header.get("excluded", {}).values()).most_common()
     why = "; ".join(f"{reason}: {times}" for reason, times in reasons)
     return f"Scored are {scored(run)}{left}{f' ({why})' if why else ''}."
+
+
+def _selection(run: RunEvaluation) -> str:
+    if run.model in registry.SOLVED and not run.leaked:
+        return "The weights are solved for, without epochs; no held-out clip had a say in them."
+    return _SELECTIONS.get(run.selection or "", "How the epoch was chosen is not stated.")
 
 
 def _classes(run: RunEvaluation) -> str:
