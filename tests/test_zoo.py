@@ -13,7 +13,7 @@ from mecli import cli, registry
 from mecli.errors import UnknownName, UsageError
 from mecli.models.cnn_lstm import CnnLstmOptions
 from mecli.models.ststnet import StstNet, StstNetOptions
-from mecli.report.zoo import card_text, list_text
+from mecli.report.zoo import card_text, checkpoint_text, list_text
 from mecli.runs import RUN_FORMAT
 from mecli.zoo import ZooOptions, measured, models
 from tests.moving_records import records, write_cache
@@ -131,3 +131,11 @@ def test_a_wrong_name_is_told_before_anything_is_trained(
     assert done.exit_code == 2
     assert said in done.stderr
     assert not runs.exists()
+
+
+def test_what_a_checkpoint_says_of_itself_is_no_python() -> None:
+    caches = [{"path": "a.h5", "options": {"flow": "dis", "images": [0, 1]}, "fingerprint": ""}]
+    told = checkpoint_text({"caches": caches, "classes": ["x", "y"], "temperature": None})
+    assert "caches       path a.h5, options flow dis, images 0, 1, fingerprint –\n" in told
+    assert "classes      x, y\n" in told
+    assert "temperature  –\n" in told

@@ -94,7 +94,7 @@ def card_text(card: Card, stream: TextIO | None = None) -> str:
 def checkpoint_text(told: Mapping[str, Any], stream: TextIO | None = None) -> str:
     """Return all that a checkpoint says about itself, one fact a line."""
     rows = [
-        [f"{name}.{part}" if part else name, _value(value)]
+        [f"{name}.{part}" if part else name, _told(value)]
         for name, whole in sorted(told.items())
         for part, value in (whole.items() if isinstance(whole, dict) else [("", whole)])
     ]
@@ -117,6 +117,16 @@ def _seconds(card: Card) -> str:
 
 def _kind(option: Option) -> str:
     return " | ".join(map(str, option.choices)) or option.kind
+
+
+def _told(value: Any) -> str:
+    """Return what a checkpoint says of itself in words, whatever it is nested in."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_told(part)}" for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        nested = any(isinstance(part, (dict, list, tuple)) for part in value)
+        return ("; " if nested else ", ").join(map(_told, value)) or "none"
+    return "–" if value in (None, "") else _value(value)
 
 
 def _value(value: Any) -> str:
