@@ -11,7 +11,7 @@ import secrets
 import stat
 import time
 from itertools import chain
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TextIO
 
 from mecli.errors import InputError, NotWritten
 
@@ -160,13 +160,17 @@ def read_text(path: Path, most: int = LARGEST_TEXT, encoding: str = "utf-8-sig")
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON document in `path`; `InputError` if it is missing or broken."""
+    """Return the JSON document in `path`; `InputError` if it is missing, broken or has NaN."""
     try:
-        return json.loads(read_text(path, _LARGEST_JSON, "utf-8"))
+        return json.loads(read_text(path, _LARGEST_JSON, "utf-8"), parse_constant=_no_number)
     except InputError:
         raise
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}") from error
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
 
 
 def lines(stream: TextIO, name: str) -> Iterator[str]:

@@ -24,6 +24,13 @@ def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) 
     assert [p.name for p in path.parent.iterdir()] == ["a.json"]
 
 
+@pytest.mark.parametrize("word", ["NaN", "[Infinity]", '{"a": -Infinity}'])
+def test_what_no_json_of_ours_holds_is_refused(tmp_path: Path, word: str) -> None:
+    (tmp_path / "a.json").write_text(word)
+    with pytest.raises(InputError, match=r"a\.json: cannot be read as JSON: \S+ is no number"):
+        read_json(tmp_path / "a.json")
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json(path, 1)
