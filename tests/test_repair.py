@@ -120,6 +120,22 @@ def test_damaged_folds_are_set_aside_and_trained_again(tmp_path: Path) -> None:
     assert again["0.safetensors"] == whole["0.safetensors"]
 
 
+def test_nothing_behind_a_link_in_a_run_is_set_aside(tmp_path: Path) -> None:
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    (run / "folds").mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "package.json").write_text("{}")
+    (run / "folds" / "0").symlink_to(elsewhere)
+    for name in ("run.json", "options.json"):
+        (run / name).write_text(json.dumps({"format": 1, "status": "complete"}))
+    (said,) = repair([run], HERE, apply=True)
+    assert said.problems[0].startswith(f"{run / 'folds' / '0'}: is a link to another folder")
+    assert said.steps == ()
+    assert [p.name for p in elsewhere.iterdir()] == ["package.json"]
+    with pytest.raises(InputError, match="is a link to another folder, which a run never holds"):
+        resume(run)
+
+
 @pytest.mark.parametrize("name", ["run.json", "w.safetensors"])
 def test_what_is_beyond_repair_says_what_to_do(tmp_path: Path, name: str) -> None:
     run = tmp_path / "run"

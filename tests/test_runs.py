@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from mecli.errors import InputError
+from mecli.files import write_json
 from mecli.runs import read_header, read_sources
 from mecli.training import folder
-from mecli.training.options import read_options
+from mecli.training.folder import FoldResult, Leaked
+from mecli.training.options import TrainOptions, read_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,12 +50,75 @@ def test_what_a_run_does_not_say_may_be_missing(tmp_path: Path) -> None:
     assert read_header(tmp_path)["status"] == "complete"
 
 
-@pytest.mark.parametrize("changes", [{"model": None}, {"labels": {}}, {"k": "many"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": None},
+        {"labels": {}},
+        {"k": "many"},
+        {"k": 2.5},
+        {"seed": True},
+        {"preset": ["paper"]},
+        {"pretrained": 1},
+        {"gpus": "0.5"},
+        {"final": "no"},
+        {"caches": "c.h5"},
+        {"runs": None},
+        {"model_options": ["steps=2"]},
+    ],
+)
 def test_an_option_of_the_wrong_type_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = tmp_path / "options.json"
     path.write_text(json.dumps(changes))
     with pytest.raises(InputError, match=r"options\.json: a train option has the wrong type"):
         read_options(path)
+
+
+def test_options_that_a_run_wrote_are_read_again(tmp_path: Path) -> None:
+    options = TrainOptions(jobs=3, gpus=0.5, preset="paper", model_options={"steps": 2}, epochs=1)
+    write_json(tmp_path / "options.json", options.as_json() | {"gpus": 1})
+    assert read_options(tmp_path / "options.json") == replace(options, gpus=1)
+
+
+RESULT = FoldResult(
+    fold="toy/s1",
+    number=2,
+    seed=7,
+    train_per_class=(3, 4),
+    scores={"toy/s1/a": (0.25, 0.75)},
+    history={"all": (0.5,)},
+    weights_sha256="0",
+    duration_s=1.0,
+    leaked=Leaked(0, (1,), {"toy/s1/a": (1.0, 0.0)}),
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"number": 3},
+        {"seed": 8},
+        {"fold": 5},
+        {"epochs": [1]},
+        {"history": None},
+        {"train_per_class": [3]},
+        {"scores": {"toy/s1/a": [0.25, 0.5, 0.25]}},
+        {"scores": {"toy/s1/a": [-0.25, 1.25]}},
+        {"scores": {"toy/s1/a": [float("nan"), 1.0]}},
+        {"scores": {"toy/s1/a": []}},
+    ],
+)
+def test_what_no_fold_of_this_place_wrote_is_refused(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    folder.write_fold(tmp_path, RESULT)
+    found = folder.read_fold(tmp_path, 7, 2)
+    assert found is not None
+    assert found.scores == RESULT.scores
+    path = folder.fold_path(tmp_path, 7, 2)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(InputError, match=r"2\.json: (damaged or not a|result of|cannot be)"):
+        folder.read_fold(tmp_path, 7, 2)
 
 
 def test_features_that_another_process_took_away_are_told(tmp_path: Path) -> None:

@@ -296,7 +296,16 @@ class TestResume:
         result = trained(tmp_path)
         paths = [folder.fold_path(result.run, 0, k) for k in (0, 1)]
         paths[1].write_bytes(paths[0].read_bytes())
-        with pytest.raises(InputError, match=r"result of fold made/s0, expected made/s1"):
+        with pytest.raises(InputError, match=r"result of fold made/s0 with seed 0, expected that"):
+            resume(result.run)
+
+    def test_a_fold_of_other_classes_is_named(self, tmp_path: Path) -> None:
+        result = trained(tmp_path)
+        path = folder.fold_path(result.run, 0, 1)
+        found = files.read_json(path)
+        scores = {clip: [0.5, 0.5] for clip in found["scores"]}
+        files.write_json(path, {**found, "scores": scores, "train_per_class": [1, 1]})
+        with pytest.raises(InputError, match=r"made/s1 \(seed 0\): knows 2 classes, expected 3"):
             resume(result.run)
 
     @pytest.mark.parametrize(

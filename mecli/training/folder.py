@@ -36,6 +36,7 @@ FORMAT = runs.RUN_FORMAT
 OPTIONS, RUN, FINAL = "options.json", "run.json", "final.safetensors"
 PREDICTIONS, LEAKED = runs.PREDICTIONS, runs.LEAKED_PREDICTIONS
 FEATURES = "features.npy"
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +117,35 @@ def read_fold(run: Path, seed: int, number: int) -> FoldResult | None:
             leaked=leaked and Leaked(**{**leaked, "scores": _scores(leaked["scores"])}),
             **document,
         )
+        _check_fold(result)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: damaged or not a fold's result; remove it and resume to train it anew"
         ) from error
     if version != FORMAT:
         raise InputError(f"{path}: written by another version; start a new run")
+    if (result.seed, result.number) != (seed, number):
+        raise InputError(
+            f"{path}: result of fold {result.fold} with seed {result.seed}, expected that of fold "
+            f"number {number} with seed {seed}; remove it and resume"
+        )
     return result
+
+
+def _check_fold(result: FoldResult) -> None:
+    """Raise `ValueError` for what is no result of any fold."""
+    sizes, tables = {len(result.train_per_class)}, [result.scores]
+    if result.leaked is not None:
+        tables.append(result.leaked.scores)
+    shares = [share for table in tables for row in table.values() for share in row]
+    kinds: list[tuple[object, type]] = [(result.fold, str), (result.weights_sha256, str)]
+    kinds += [(result.epochs, dict), (result.history, dict)]
+    if (
+        not all(isinstance(value, kind) for value, kind in kinds)
+        or {len(row) for table in tables for row in table.values()} - sizes
+        or not all(0 <= share <= 1 + _ROUNDING for share in shares)
+    ):
+        raise ValueError("is no result of a fold")
 
 
 def _scores(document: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
@@ -234,9 +257,18 @@ def is_begun(run: Path) -> bool:
 
 
 def read_run(run: Path) -> dict[str, Any]:
-    """Return the description of a run; `InputError` if the folder is not one."""
+    """Return the description of a run; `InputError` if the folder is not one.
+
+    Folders inside that are links are refused: what is trained or repaired would lie elsewhere.
+    """
     if not run.is_dir():
         raise InputError(f"{run}: no such run folder")
+    for inside in (*run.iterdir(), *run.glob("folds/*")):
+        if inside.is_symlink() and inside.is_dir():
+            raise InputError(
+                f"{inside}: is a link to another folder, which a run never holds; put the folder "
+                "in its place"
+            )
     document = files.read_json(run / RUN)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InputError(f"{run / RUN}: not the description of a run of this version")

@@ -96,17 +96,31 @@ class TrainOptions:
             if name not in known:
                 raise UnknownName(f"option in {where}", str(name), known)
         values = dict(document)
-        try:
-            if "caches" in values:
-                values["caches"] = tuple(map(Path, values["caches"]))
-            if "runs" in values:
-                values["runs"] = Path(values["runs"])
-            # Runs of earlier versions say null where they began with nothing.
-            if values.get("pretrained", NONE) is None:
-                values["pretrained"] = NONE
-            return cls(**values)
-        except (AttributeError, TypeError) as error:
-            raise InputError(f"{where}: a train option has the wrong type: {error}") from error
+        # Runs of earlier versions say null where they began with nothing.
+        if values.get("pretrained", NONE) is None:
+            values["pretrained"] = NONE
+        for one in fields(cls):
+            if one.name in values and not _fits(values[one.name], str(one.type)):
+                raise InputError(
+                    f"{where}: a train option has the wrong type: {one.name} is "
+                    f"{values[one.name]!r}"
+                )
+        if "caches" in values:
+            values["caches"] = tuple(map(Path, values["caches"]))
+        if "runs" in values:
+            values["runs"] = Path(values["runs"])
+        return cls(**values)
+
+
+def _fits(value: Any, kinds: str) -> bool:
+    """Whether `value` of a JSON document can become what the annotation `kinds` says."""
+    if kinds.startswith("tuple"):
+        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    if kinds.startswith("Mapping"):
+        return isinstance(value, dict)
+    allowed = {kind.replace("Path", "str") for kind in kinds.split(" | ")}
+    said = "None" if value is None else type(value).__name__
+    return said in allowed or (said == "int" and "float" in allowed)
 
 
 def _check_choice(kind: str, value: str, known: Sequence[str]) -> None:

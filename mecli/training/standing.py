@@ -99,7 +99,12 @@ class Tally:
         self._honest, self._leaked = (np.zeros((size, size), np.int64) for _ in range(2))
 
     def add(self, result: FoldResult) -> None:
-        """Count the held-out clips of one more fold."""
+        """Count the held-out clips of one more fold; `InputError` if it knows other classes."""
+        if len(result.train_per_class) != len(self._honest):
+            raise InputError(
+                f"fold {result.fold} (seed {result.seed}): knows {len(result.train_per_class)} "
+                f"classes, expected {len(self._honest)}; remove its result and resume"
+            )
         self._count(self._honest, result.scores)
         if result.leaked:
             self._count(self._leaked, result.leaked.scores)
