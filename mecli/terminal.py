@@ -136,9 +136,16 @@ def _plain(title: str) -> Detailed:
 
 
 def note(text: str) -> None:
-    """Say one line on stderr; a log on a full disk stops no work, a reader that left does."""
+    """Say `text` on stderr; a log on a full disk stops no work, a reader that left does.
+
+    What a file would have it say to the terminal itself is left out.
+    """
+    lines = (
+        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+        for line in text.split("\n")
+    )
     try:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write("\n".join(lines) + "\n")
         sys.stderr.flush()
     except BrokenPipeError:
         raise

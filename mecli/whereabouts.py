@@ -155,13 +155,15 @@ def _run(path: Path) -> RunHere | None:
         return None
     if not isinstance(said, dict):
         return None
-    folds = said.get("folds")
-    held_out = [f.get("test", ()) for f in folds] if isinstance(folds, list) else []
+    try:
+        held_out = [set(fold.get("test", ())) for fold in said.get("folds") or ()]
+    except (AttributeError, TypeError):
+        return None
     return RunHere(
         path=path.parent,
         status=str(said.get("status", "")),
         model=str(said.get("model", "")),
         protocol=str(said.get("protocol", "")),
         folds=sum(bool(clips) for clips in held_out),
-        clips=len({clip for clips in held_out for clip in clips}),
+        clips=len(set().union(*held_out)),
     )

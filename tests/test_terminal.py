@@ -134,6 +134,11 @@ def test_results_go_to_stdout_and_notes_to_stderr(capsys: pytest.CaptureFixture[
     assert said.err == "a note\n"
 
 
+def test_a_note_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.note("warning: class '\x1b[2J\x9b1mjoy\r'\nsecond")
+    assert capsys.readouterr().err == "warning: class '\ufffd[2J\ufffd1mjoy\ufffd'\nsecond\n"
+
+
 @pytest.fixture
 def handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}

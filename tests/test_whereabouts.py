@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pytest
 from typer.testing import CliRunner
 
 from mecli import cli, whereabouts
 from mecli.report.here import here_rows, homely
-
-if TYPE_CHECKING:
-    import pytest
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -62,6 +59,15 @@ def test_caches_of_other_names_are_seen_and_named(
     ]
     (tmp_path / "mecli.h5").write_bytes(HDF5)
     assert following(tmp_path) == ["mecli", "train"]
+
+
+@pytest.mark.parametrize("folds", [5, [1], [{"test": 5}], [{"test": [{}]}], ["x"]])
+def test_a_run_with_folds_of_no_kind_is_not_told(tmp_path: Path, folds: object) -> None:
+    make_run(tmp_path, "broken", "complete")
+    make_run(tmp_path, "whole", "complete")
+    (tmp_path / "broken" / "run.json").write_text(json.dumps({"folds": folds}))
+    (found,) = whereabouts.look([], tmp_path).runs
+    assert (found.path.name, found.folds, found.clips) == ("whole", 2, 3)
 
 
 def test_what_is_broken_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,8 +67,9 @@ def _folds(ctx: Any) -> Sequence[str]:
         said = files.read_json(Path(run) / "run.json")
     except InputError:
         return ()
-    folds = said.get("folds", ()) if isinstance(said, dict) else ()
-    return [str(fold.get("name")) for fold in folds]
+    folds = said.get("folds") if isinstance(said, dict) else None
+    named = folds if isinstance(folds, list) else ()
+    return [str(fold["name"]) for fold in named if isinstance(fold, dict) and "name" in fold]
 
 
 def _formats(ctx: Any) -> Sequence[str]:
