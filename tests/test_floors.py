@@ -22,6 +22,7 @@ FLOORS = [
         "metrics",
         "files",
         "guard",
+        "kinds",
         "overheard",
         "calibration",
         "shards",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -14,6 +14,7 @@ import numpy as np
 from mecli.cache.stored import SCALED, SCHEMA, STORED, digest, dump, number, write_text
 from mecli.clips import check_part
 from mecli.errors import InputError, MissingDependency
+from mecli.kinds import fits
 from mecli.records import ARRAYS, META, ClipRecord
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _MAX_TEXT = 1 << 20
 _MAX_ARRAY_BYTES = 1 << 28
+_MAX_TOLD = 200
+_KINDS = {f.name: str(f.type) for f in fields(ClipRecord) if f.name in META}
 
 
 @contextlib.contextmanager
@@ -94,12 +97,18 @@ class Reader:
             unknown = set(meta) ^ set(META)
             if unknown:
                 raise InputError(f"fields {sorted(unknown)} are missing or unknown")
+            odd = [name for name, kind in _KINDS.items() if not fits(meta[name], kind)]
+            if odd:
+                raise InputError(f"{odd[0]} is {meta[odd[0]]!r}"[:_MAX_TOLD])
             meta["issues"] = tuple(meta["issues"])
             record = ClipRecord(**meta)
+            if record.fps is not None and record.fps <= 0:
+                raise InputError(f"fps is {record.fps}")
         except (ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{self.path}: clip {clip_id}: broken meta data: {error}") from error
-        if record.clip_id != clip_id:
-            raise InputError(f"{self.path}: clip {clip_id} calls itself {record.clip_id}")
+        for name in (record.clip_id, f"{record.corpus}/{record.subject}/{record.name}"):
+            if name != clip_id:
+                raise InputError(f"{self.path}: clip {clip_id} calls itself {name}")
         return record
 
     def record(self, clip_id: str, names: Iterable[str] = ARRAYS) -> ClipRecord:

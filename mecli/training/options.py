@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mecli import files, registry
 from mecli.errors import InputError, UnknownName, UsageError
+from mecli.kinds import fits
 from mecli.schemes.au import ALL
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class TrainOptions:
         if values.get("pretrained", NONE) is None:
             values["pretrained"] = NONE
         for one in fields(cls):
-            if one.name in values and not _fits(values[one.name], str(one.type)):
+            if one.name in values and not fits(values[one.name], str(one.type)):
                 raise InputError(
                     f"{where}: a train option has the wrong type: {one.name} is "
                     f"{values[one.name]!r}"
@@ -110,17 +111,6 @@ class TrainOptions:
         if "runs" in values:
             values["runs"] = Path(values["runs"])
         return cls(**values)
-
-
-def _fits(value: Any, kinds: str) -> bool:
-    """Whether `value` of a JSON document can become what the annotation `kinds` says."""
-    if kinds.startswith("tuple"):
-        return isinstance(value, list) and all(isinstance(one, str) for one in value)
-    if kinds.startswith("Mapping"):
-        return isinstance(value, dict)
-    allowed = {kind.replace("Path", "str") for kind in kinds.split(" | ")}
-    said = "None" if value is None else type(value).__name__
-    return said in allowed or (said == "int" and "float" in allowed)
 
 
 def _check_choice(kind: str, value: str, known: Sequence[str]) -> None:

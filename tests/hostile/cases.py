@@ -121,7 +121,9 @@ def _caches(folder: Path) -> dict[str, Case]:
         "words of any length": (_any_length, "is no short text"),
         "objects": (_objects, "is not a 1-dimensional"),
         "meta data that nest": (_nest, "broken meta data"),
+        "meta data of other kinds": (_odd_labels, "broken meta data: labels is"),
         "clip of another name": (_impostor, "calls itself"),
+        "clip of another person": (_changeling, "calls itself toy/s2/a"),
         "numbers that are none": (_nan_scale, "no scale_px"),
     }
     found: dict[str, Case] = {}
@@ -200,6 +202,16 @@ def _nest(_: Any, clip: Any) -> None:
 
 def _impostor(_: Any, clip: Any) -> None:
     clip.attrs["meta"] = np.bytes_(clip.attrs["meta"].replace(b"toy/s1/a", b"toy/s1/b"))
+
+
+def _odd_labels(_: Any, clip: Any) -> None:
+    meta = json.loads(clip.attrs["meta"]) | {"labels": {"emotion": 10**400}}
+    clip.attrs["meta"] = np.bytes_(json.dumps(meta))
+
+
+def _changeling(_: Any, clip: Any) -> None:
+    meta = json.loads(clip.attrs["meta"]) | {"subject": "s2"}
+    clip.attrs["meta"] = np.bytes_(json.dumps(meta))
 
 
 def _nan_scale(_: Any, clip: Any) -> None:
