@@ -31,6 +31,8 @@ cv2.setNumThreads(1)
 
 _POINTS = 60
 _FEWEST = 12
+# Of the strongest corner. One glint makes all of a dark face weak beside it, though not blurred.
+_QUALITIES = (0.005, 0.001)
 _SMALLEST_PX = 32
 _FORTH_AND_BACK_PX = 0.3
 _SMOOTHED_FRAMES = 5
@@ -192,11 +194,15 @@ def _corners(
         eye = np.zeros_like(mask)
         cv2.fillConvexPoly(eye, cv2.convexHull(np.rint(lids).astype(np.int32)), 255)
         mask[cv2.dilate(eye, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)) > 0] = 0
-    corners = cv2.goodFeaturesToTrack(
-        onset, _POINTS, qualityLevel=0.005, minDistance=max(3.0, side / 22), mask=mask
-    )
-    found = np.zeros((0, 2)) if corners is None else corners.reshape(-1, 2)
-    return found.astype(np.float32)
+    found = np.zeros((0, 2), np.float32)
+    for quality in _QUALITIES:
+        corners = cv2.goodFeaturesToTrack(
+            onset, _POINTS, qualityLevel=quality, minDistance=max(3.0, side / 22), mask=mask
+        )
+        found = found if corners is None else corners.reshape(-1, 2).astype(np.float32)
+        if len(found) >= _FEWEST:
+            break
+    return found
 
 
 def _smooth(found: list[Transform | None], centre: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -39,6 +39,19 @@ def test_head_drift_is_followed_to_a_twentieth_of_a_pixel() -> None:
     assert (tracking.inliers > 40).all()
 
 
+def test_one_glint_on_a_dark_face_does_not_end_the_tracking() -> None:
+    scene, truth = Scene(), drift(8)
+    frames = []
+    for k, t in enumerate(truth):
+        dark = (scene.show(t, seed=k) * 0.25).astype(np.uint8)
+        x, y = np.rint(apply(np.linalg.inv(np.vstack([t, [0, 0, 1]]))[:2], LANDMARKS[30:31])[0])
+        dark[int(y) - 3 : int(y) + 3, int(x) - 3 : int(x) + 3] = 255
+        frames.append(dark)
+    tracking = track(iter(frames), LANDMARKS)
+    assert (tracking.inliers >= 12).all()
+    assert max(map(error_px, tracking.transforms, truth)) < 0.6
+
+
 def test_smoothing_hardly_lags_behind_a_fast_nod() -> None:
     scene, truth = Scene(), drift(12)
     tracking = track((scene.show(t, seed=k) for k, t in enumerate(truth)), LANDMARKS)
