@@ -9,6 +9,7 @@ from mecli.audit import AuditOptions
 from mecli.errors import InputError, UnknownName, UsageError
 from mecli.labels import Annotation, apply_scheme
 from mecli.schemes.au import SCHEMES
+from mecli.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,6 +113,8 @@ def test_an_unknown_scheme_suggests_the_nearest() -> None:
 def test_an_unknown_scheme_lists_what_else_may_be_given() -> None:
     with pytest.raises(UnknownName, match=r"megc2019-none, a table FILE\.csv\)"):
         apply_scheme("mine.tsv", [])
+    with pytest.raises(UnknownName, match=r"au for all units, a table FILE\.csv\)"):
+        TrainOptions(labels="mine.tsv")
     with pytest.raises(UsageError, match="'au': it is au1 to au17 one by one, for `mecli train`"):
         AuditOptions(labels="au")
 

@@ -73,7 +73,9 @@ def read(caches: Sequence[Path], scheme: str) -> Dataset:
             for record in cache.summaries():
                 clip = record.clip_id
                 if clip in cache_of:
-                    raise InputError(f"{path}: clip {clip} is in {cache_of[clip]} too")
+                    raise InputError(
+                        f"{path}: clip {clip} is in {cache_of[clip]} too; name one of them"
+                    )
                 cache_of[clip], found[clip] = path, record
     good = [r for r in found.values() if r.ok]
     failed = {c: f"extraction failed: {r.reason}" for c, r in found.items() if not r.ok}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mecli import files, registry
 from mecli.errors import InputError, UnknownName, UsageError
 from mecli.kinds import fits
+from mecli.labels import check_scheme
 from mecli.schemes.au import ALL
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         registry.check_name("model", self.model)
         registry.check_name("protocol", self.protocol)
-        if self.labels != ALL and not self.labels.casefold().endswith(".csv"):
-            registry.check_name("label scheme", self.labels)
+        if self.labels != ALL:
+            check_scheme(self.labels, "au for all units")
         if not self.caches:
             raise UsageError("no cache named, expected at least one")
         _check_choice("precision", self.precision, _PRECISIONS)
