@@ -45,6 +45,12 @@ def several(param: Any) -> bool:
     return bool(getattr(param, "multiple", False)) or param.nargs != 1
 
 
+def _is_path(param: Any) -> bool:
+    if hasattr(param, "type_descriptor"):
+        return _holds_path(param.type_descriptor.annotation)
+    return str(param.type.name) == "path"  # Typer until 0.28
+
+
 def _holds_path(annotation: Any) -> bool:
     return annotation is Path or any(map(_holds_path, get_args(annotation)))
 
@@ -55,9 +61,9 @@ def refuse_empty(params: Iterable[Any], values: Mapping[str, Any]) -> None:
     It would be the current folder, which nobody means by a shell variable that is not set.
     """
     for param in params:
-        value, kind = values.get(param.name), param.type_descriptor.annotation
+        value = values.get(param.name)
         words = value if isinstance(value, (list, tuple)) else [value]
-        if "" in words and (param.param_type_name == "argument" or _holds_path(kind)):
+        if "" in words and (param.param_type_name == "argument" or _is_path(param)):
             named = param.metavar or f"--{key(param)}"
             raise UsageError(f"{named} is '', expected a name; this folder is called .")
 
