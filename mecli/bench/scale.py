@@ -82,14 +82,14 @@ def _cost(clips: int, root: Path, jobs: int) -> dict[str, Any]:
     cache.merge(path, recipe)
     watch.lap("one_more")
     merging = workers.peak_memory_bytes(of_children=True)
-    made = plan.make(TrainOptions(caches=(path,)))
-    watch.lap("read")
     run = root / "run"
     run.mkdir()
+    made = plan.make(TrainOptions(caches=(path,)))
+    job = replace(made.job(run), epochs=1, keep_weights=False)
+    watch.lap("read")
     folder.write_features(run, len(made.data.clips), made.features())
     watch.lap("features")
     model = registry.load("model", "roi-flow-lstm")
-    job = replace(made.job(run), epochs=1, keep_weights=False)
     bench = Bench(job, made.tasks(), model.Options(), folder.map_features(run)[:1])
     folds = bench.train(bench.tasks[: 2 * jobs], jobs)
     timed, epochs = together(folds), made.model_options.epochs

@@ -147,7 +147,7 @@ class Plan:
             scheme=data.table.scheme,
             clip_ids=data.clip_ids,
             labels=data.labels,
-            persons=tuple(data.persons[c] for c in data.clip_ids),
+            persons=tuple(data.persons.values()),
             description={
                 "protocol": options.protocol,
                 "seeds": self.seeds,
