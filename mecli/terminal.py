@@ -15,6 +15,8 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from mecli.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import FrameType
@@ -138,12 +140,9 @@ def _plain(title: str) -> Detailed:
 def note(text: str) -> None:
     """Say `text` on stderr; a log on a full disk stops no work, a reader that left does.
 
-    What a file would have it say to the terminal itself is left out.
+    What a file would have it say to the terminal itself is escaped.
     """
-    lines = (
-        "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-        for line in text.split("\n")
-    )
+    lines = map(printable, text.split("\n"))
     try:
         sys.stderr.write("\n".join(lines) + "\n")
         sys.stderr.flush()

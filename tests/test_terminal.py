@@ -136,7 +136,7 @@ def test_results_go_to_stdout_and_notes_to_stderr(capsys: pytest.CaptureFixture[
 
 def test_a_note_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.note("warning: class '\x1b[2J\x9b1mjoy\r'\nsecond")
-    assert capsys.readouterr().err == "warning: class '\ufffd[2J\ufffd1mjoy\ufffd'\nsecond\n"
+    assert capsys.readouterr().err == "warning: class '\\x1b[2J\\x9b1mjoy\\r'\nsecond\n"
 
 
 @pytest.fixture
