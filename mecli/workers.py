@@ -1,4 +1,4 @@
-"""The only room that knows about processes: one task after another over a pool of workers.
+"""The only room that knows about processes: one task after another over a few workers.
 
 A worker runs one thread, ignores Ctrl-C (the parent answers it) and may be limited in
 memory. A worker that dies takes only its own task with it, which is tried once more; a
@@ -39,6 +39,7 @@ _ENVIRONMENT = {
     "PYTHONSAFEPATH": "1",
 }
 _TRIES = 2
+_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,41 +106,94 @@ def _run_pool(
     memory_bytes: int | None,
     preload: str | None,
 ) -> Generator[Outcome[R], None, None]:
-    if jobs == 0:
-        return
-    from pebble import ProcessPool
+    """Yield the outcomes of `jobs` pools of one worker, each of which has one task at a time.
 
+    A pool of several workers reads who took which task from a message; of a worker that dies
+    before it is read pebble either waits for the task for ever or gives up every worker's
+    (its issues 69 and 153). With one task in hand there is no doubt which one was lost.
+    """
     waiting = deque((index, 1) for index in range(len(tasks)))
-    flying: dict[Any, tuple[int, int]] = {}
-    pool: Any = ProcessPool(
-        max_workers=jobs,
-        context=_context(preload),
-        initializer=_start_worker,
-        initargs=(memory_bytes,),
-    )
+    flying: dict[Any, tuple[Any, int, int]] = {}
+    pools = _Pools(_context(preload), memory_bytes)
+    began = False
     try:
+        idle = [pools.new() for _ in range(jobs)]
         while waiting or flying:
-            while waiting and len(flying) < 2 * jobs:
+            while waiting and idle:
                 index, attempt = waiting.popleft()
-                future: Any = pool.schedule(function, args=(tasks[index],), timeout=timeout_s)
-                flying[future] = (index, attempt)
-            done, _ = wait(flying, return_when=FIRST_COMPLETED)
-            for future in done:
-                index, attempt = flying.pop(future)
-                outcome = _outcome(index, future, timeout_s)
-                if _never_began(outcome.error):
-                    raise UsageError(
-                        "the worker processes ended before they took a task; a script of your own "
-                        "has to call mecli below `if __name__ == '__main__':`, or say jobs=0"
-                    ) from outcome.error
+                pool = pools.living(idle.pop())
+                future = pool.schedule(function, args=(tasks[index],), timeout=timeout_s)
+                flying[future] = pool, index, attempt
+            outcomes = []
+            for future in _ended(flying):
+                pool, index, attempt = flying.pop(future)
+                idle.append(pools.living(pool))
+                outcome: Outcome[R] = _outcome(index, future, timeout_s)
+                began = began or not _was_lost(outcome.error)
                 if _died(outcome.error) and attempt < _TRIES:
                     waiting.append((index, attempt + 1))
                 else:
-                    yield outcome
-        pool.close()
+                    outcomes.append(outcome)
+            if not began:
+                _check_main(outcomes)
+            yield from outcomes
     finally:
+        pools.stop()
+
+
+class _Pools:
+    """The pools of one run, each of one worker that starts with its first task."""
+
+    def __init__(self, context: Any, memory_bytes: int | None) -> None:
+        self._context = context
+        self._memory_bytes = memory_bytes
+        self._all: list[Any] = []
+
+    def new(self) -> Any:
+        from pebble import ProcessPool
+
+        pool: Any = ProcessPool(
+            max_workers=1,
+            context=self._context,
+            initializer=_start_worker,
+            initargs=(self._memory_bytes,),
+        )
+        self._all.append(pool)
+        return pool
+
+    def living(self, pool: Any) -> Any:
+        """Return `pool`, or a new one in its place if its worker is gone."""
+        if pool.active:
+            return pool
+        self._all.remove(pool)
         pool.stop()
         pool.join()
+        return self.new()
+
+    def stop(self) -> None:
+        for pool in self._all:
+            pool.stop()
+        for pool in self._all:
+            pool.join()
+
+
+def _ended(flying: dict[Any, tuple[Any, int, int]]) -> list[Any]:
+    """Wait until a task has ended, or the pool that has it: such a pool may never say so."""
+    while True:
+        gone = [future for future, (pool, _, _) in flying.items() if not pool.active]
+        done, _ = wait(flying, timeout=0 if gone else _LOOK_S, return_when=FIRST_COMPLETED)
+        if done or gone:
+            return [future for future in flying if future in done or future in gone]
+
+
+def _check_main(outcomes: Sequence[Outcome[Any]]) -> None:
+    """Raise `UsageError` if no worker lived to take a task: each runs the caller's script anew."""
+    for outcome in outcomes:
+        if outcome.error is not None and outcome.error.__cause__ is None:
+            raise UsageError(
+                "the worker processes ended before they took a task; a script of your own "
+                "has to call mecli below `if __name__ == '__main__':`, or say jobs=0"
+            ) from outcome.error
 
 
 def is_failure_of_task(error: BaseException | None) -> bool:
@@ -152,18 +206,25 @@ def is_failure_of_task(error: BaseException | None) -> bool:
 def _died(error: BaseException | None) -> bool:
     from pebble import ProcessExpired
 
-    return isinstance(error, ProcessExpired)
+    return isinstance(error, ProcessExpired) or _was_lost(error)
 
 
-def _never_began(error: BaseException | None) -> bool:
-    """Whether all workers ended before they took a task: each runs the caller's script anew."""
+def _was_lost(error: BaseException | None) -> bool:
+    """Whether the worker ended, or could not be started, before it said that it took its task."""
     from concurrent.futures.process import BrokenProcessPool
 
-    return isinstance(error, BrokenProcessPool) and error.__cause__ is None
+    if not isinstance(error, BrokenProcessPool):
+        return False
+    return error.__cause__ is None or isinstance(error.__cause__, (OSError, EOFError))
 
 
 def _outcome(index: int, future: Any, timeout_s: float | None) -> Outcome[Any]:
-    error = future.exception()
+    from concurrent.futures.process import BrokenProcessPool
+
+    error: Any = future.exception() if future.done() else BrokenProcessPool()
+    if _was_lost(error):
+        cause = f" ({error.__cause__})" if str(error.__cause__ or "") else ""
+        return Outcome(index, None, error, f"the worker ended as it took this task{cause}")
     if error is None:
         return Outcome(index, future.result())
     if _died(error):

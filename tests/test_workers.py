@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pebble.pool.process import PoolManager, TaskManager
 
 from mecli.errors import InputError, UnknownName, UsageError
-from mecli.workers import cores, run
+from mecli.workers import cores, is_failure_of_task, run
 
 
 def square(x: int) -> int:
@@ -27,6 +30,10 @@ def die_on_one(x: int) -> int:
     if x == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return x
+
+
+def process_id(_: int) -> int:
+    return os.getpid()
 
 
 def die_once(flag: str) -> str:
@@ -75,6 +82,48 @@ def test_a_worker_that_always_dies_fails_only_its_own_task() -> None:
 def test_a_worker_that_dies_once_is_replaced_and_its_task_done(tmp_path: Path) -> None:
     (outcome,) = run(die_once, [str(tmp_path / "flag")], 1)
     assert outcome.value == "survived"
+
+
+@pytest.fixture
+def messages_read_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = PoolManager.process_next_message
+
+    def read_late(self: Any, timeout: float) -> None:
+        time.sleep(0.3)
+        read(self, timeout)
+
+    monkeypatch.setattr(PoolManager, "process_next_message", read_late)
+
+
+@pytest.mark.usefixtures("messages_read_late")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_worker_that_dies_before_its_message_is_read_fails_only_its_task(jobs: int) -> None:
+    outcomes = {o.index: o for o in run(die_on_one, range(5), jobs)}
+    assert [outcomes[i].value for i in (0, 2, 3, 4)] == [0, 2, 3, 4]
+    assert outcomes[1].reason == "the worker ended as it took this task"
+    assert is_failure_of_task(outcomes[1].error)
+
+
+@pytest.mark.usefixtures("messages_read_late")
+def test_a_pool_that_ends_without_a_word_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TaskManager, "tasks_abort", lambda *_: None)
+    outcomes = {o.index: o for o in run(die_on_one, range(3), 1)}
+    assert [outcomes[i].value for i in (0, 2)] == [0, 2]
+    assert outcomes[1].reason == "the worker ended as it took this task"
+
+
+def test_workers_killed_between_two_tasks_are_replaced() -> None:
+    outcomes = run(process_id, range(8), 2)
+    seen = {}
+    for outcome in outcomes:
+        assert outcome.value is not None, outcome.reason
+        seen[outcome.index] = outcome.value
+        if len(seen) in (2, 5):
+            for child in multiprocessing.active_children():
+                child.kill()
+            time.sleep(0.3)
+    assert sorted(seen) == list(range(8))
+    assert len(set(seen.values())) >= 3
 
 
 def test_a_hanging_task_is_killed_at_its_time_out() -> None:
