@@ -58,14 +58,19 @@ def test_an_answer_says_what_where_when_and_how_sure(options: PredictOptions, sa
 
 
 def test_annotated_clips_are_judged_in_their_interval_and_mostly_right(
-    options: PredictOptions, sample: Path
+    options: PredictOptions, sample: Path, tmp_path: Path
 ) -> None:
     with (sample / "annotation.csv").open() as file:
         truth = {row["Filename"]: row["Class"] for row in csv.DictReader(file)}
-    answers = predict([str(sample)], options)
+    left_out = shutil.ignore_patterns("s0[1-4]_*", "long*", "annotation.csv")
+    few = shutil.copytree(sample, tmp_path / "few", ignore=left_out)
+    header, *rows = (sample / "annotation.csv").read_text().splitlines()
+    kept = [row for row in rows if re.match("0[5-8],s", row)]
+    (few / "annotation.csv").write_text("\n".join([header, *kept]))
+    answers = predict([str(few)], options)
     expected = [a for a in answers if a.clip.split("/")[2] in truth and not a.found]
     right = [truth[a.clip.split("/")[2]] == a.prediction for a in expected]
-    assert len(right) == 48
+    assert len(right) == 24
     assert np.mean(right) > 0.85
 
 

@@ -108,7 +108,7 @@ OUTPUTS: dict[str, Callable[[Place], Sequence[str | Path]]] = {
     "audit": lambda p: ["audit", the_run(p.made), "--checks", "persons,clips,predictions"],
     "bench-extract": lambda p: split(f"bench extract {p.sample} --clips 1 --frames 8 -j 0"),
     "bench-predict": lambda p: split(
-        f"bench predict {p.sample} --checkpoint bundled --repeats 1 --frames 60"
+        f"bench predict {p.sample} --checkpoint bundled --repeats 1 --frames 30 --long-s 2.5"
     ),
     "bench-results": lambda p: [
         *("bench", "results", p.made / "faces", "--folder", p.own / "zoo", "-j", "0"),

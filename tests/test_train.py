@@ -478,7 +478,7 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, kill: signal
         f"{heard}runpy.run_module('mecli', run_name='__main__')",
         "train",
     ]
-    chosen = ["-c", "c.h5", "--set", "steps=2", "--set", "dense=16", "--epochs", "100"]
+    chosen = ["-c", "c.h5", "--set", "steps=2", "--set", "dense=16", "--epochs", "50"]
     process = subprocess.Popen(
         [*mecli, *chosen, "--engine", "pool", "-j", "1", "--no-final"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
