@@ -129,9 +129,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def encoded(text: str) -> bytes:
+    """Return `text` as UTF-8; what a file name holds that is no text is escaped as in messages."""
+    return text.encode(errors="backslashreplace")
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` (UTF-8) in one step."""
-    write_bytes(path, text.encode())
+    write_bytes(path, encoded(text))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -110,7 +110,7 @@ def _told(
 
             fragments = (part.read_text() for part in parts.values() if part.exists())
             pieces = page("mecli predict", told, fragments)
-            files.write_parts(options.report, (piece.encode() for piece in pieces))
+            files.write_parts(options.report, map(files.encoded, pieces))
 
 
 def _clips(

@@ -184,11 +184,14 @@ def hold_streams() -> None:
 
 
 def spell_out() -> None:
-    """Write what stdout and stderr have no character for in others, so that nothing fails."""
+    """Write what stdout and stderr have no character for in others, so that nothing fails.
+
+    What a file name holds that is no text is escaped, which is what JSON wants, too.
+    """
     codecs.register_error("mecli", _spelled)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and not _is_unicode(stream):
-            stream.reconfigure(errors="mecli")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace" if _is_unicode(stream) else "mecli")
 
 
 def _is_unicode(stream: TextIO) -> bool:

@@ -50,8 +50,10 @@ def assert_same(a: ClipRecord, b: ClipRecord) -> None:
 
 
 @pytest.mark.usefixtures("platform")
-def test_a_record_comes_back_as_it_went_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", [b"data", b"no text \xff"])
+def test_a_record_comes_back_as_it_went_in(tmp_path: Path, folder: bytes) -> None:
     record = make_record()
+    record = replace(record, source=os.fsdecode(folder))
     path = fill(tmp_path / "c.h5", record)
     with open_cache(path) as cache:
         assert cache.clip_ids == ("toy/s1/a",)

@@ -112,3 +112,11 @@ def test_a_folder_may_be_removed_under_a_writer_as_often_as_it_is_empty(tmp_path
     finally:
         done.set()
         sweeper.join()
+
+
+def test_a_name_that_is_no_text_is_escaped_and_read_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"bad\xff.mp4")
+    write_text(tmp_path / "a.csv", name)
+    write_json(tmp_path / "a.json", {"source": name})
+    assert (tmp_path / "a.csv").read_bytes() == b"bad\\udcff.mp4"
+    assert read_json(tmp_path / "a.json") == {"source": name}

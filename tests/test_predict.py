@@ -3,12 +3,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -280,6 +282,33 @@ def test_the_command_prints_a_table_or_json_lines(run: TrainResult, sample: Path
     assert first["prediction"] in first["scores"]
     assert "error" in second
     assert "1 failure; the other clips went on" in both.stderr
+
+
+def test_names_of_files_are_no_markup_and_end_nothing(
+    run: TrainResult, sample: Path, tmp_path: Path
+) -> None:
+    hostile = tmp_path / "<img src=x onerror=alert(1)>&\"'.mp4"
+    shutil.copy(sample / "clips" / "s01_02.mp4", hostile)
+    named = [str(hostile), os.fsdecode(b"bad\xff.mp4"), "new\nline.mp4"]
+    out = {kind: tmp_path / f"out.{kind}" for kind in ("csv", "html", "eaf")}
+    drawn = ["--csv", str(out["csv"]), "--report", str(out["html"]), "--eaf", str(out["eaf"])]
+    chosen = ["--checkpoint", str(run.final), "-j", "0"]
+    result = CliRunner().invoke(cli.app, ["predict", *named, *chosen, *drawn])
+    assert result.exit_code == 3, result.exception
+    why = "No such file or directory; expected a folder, video, image folder or CSV"
+    assert result.stderr.splitlines()[-4:-1] == [
+        "mecli: 2 failures; the other clips went on",
+        rf"  bad\udcff.mp4: {why}",
+        rf"  new\nline.mp4: {why}",
+    ]
+    with out["csv"].open(newline="") as file:
+        sources = [row["source"] for row in csv.DictReader(file)]
+    assert sources == [str(hostile), r"bad\udcff.mp4", "new\nline.mp4"]
+    page = out["html"].read_text()
+    assert "<img src=x" not in page
+    assert page.count("&lt;img src=x onerror=alert(1)&gt;&amp;&quot;&#x27;") >= 3
+    (media,) = ElementTree.parse(out["eaf"]).iter("MEDIA_DESCRIPTOR")
+    assert media.get("MEDIA_URL") == hostile.as_uri()
 
 
 def test_bench_predict_measures_cold_and_warm(run: TrainResult, sample: Path) -> None:

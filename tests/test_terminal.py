@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
+import os
 import re
 import signal
 import sys
@@ -192,3 +194,14 @@ def test_an_old_terminal_gets_words_it_can_show_and_json_that_loses_nothing(
     terminal.show_json("a → 雪")
     terminal.show_json_lines(["a → 雪"])
     assert screen.told().splitlines() == [text, json, json]
+
+
+def test_a_file_name_that_is_no_text_ends_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Teletype("utf-8")
+    monkeypatch.setattr(sys, "stdout", screen)
+    terminal.spell_out()
+    name = os.fsdecode(b"bad\xff.mp4")
+    terminal.show(name)
+    terminal.show_json_lines([name])
+    shown, line = screen.told().splitlines()
+    assert (shown, json.loads(line)) == ("bad\\udcff.mp4", name)

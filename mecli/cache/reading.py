@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from mecli import files
 from mecli.cache.stored import SCALED, SCHEMA, STORED, digest, dump, number, write_text
 from mecli.clips import check_part
 from mecli.errors import InputError, MissingDependency
@@ -83,7 +84,7 @@ class Reader:
 
     def fingerprint(self) -> str:
         """Return a digest of everything in the cache that training can see."""
-        total = hashlib.sha256(dump(self.options).encode())
+        total = hashlib.sha256(files.encoded(dump(self.options)))
         for clip_id in self.clip_ids:
             total.update(f"\n{clip_id}={self.key(clip_id)}".encode())
         return total.hexdigest()[:32]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 
+from mecli import files
 from mecli.records import ARRAYS, ClipRecord
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ STORED = {
 def write_text(owner: Any, name: str, text: str) -> None:
     """Give `owner` an attribute of as many bytes as `text` has."""
     # One flipped bit among texts of variable length can make HDF5 loop for ever.
-    data = text.encode()
+    data = files.encoded(text)
     owner.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", max(1, len(data))))
 
 
 def digest(group: Any, names: Iterable[str], texts: Iterable[str]) -> str:
     """Return the sha256 of all that is stored of one clip: options, key, meta, arrays `names`."""
-    total = hashlib.sha256("\n".join(texts).encode())
+    total = hashlib.sha256(files.encoded("\n".join(texts)))
     for name in sorted(names):
         data = group[name]
         scale = number(data, "scale_px") if name in SCALED else 1.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mecli.errors import printable
 from mecli.report.tables import Table, count, render
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def stages_text(stages_s: Mapping[str, float]) -> str:
 
 
 def _failure(clip: str, reason: str) -> str:
+    # A reason is one line already; what failed may be a path with anything in its name.
+    clip = printable(clip)
     return f"  {reason}" if clip in reason else f"  {clip}: {reason}"
 
 
