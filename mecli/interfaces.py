@@ -1,42 +1,17 @@
-"""What a corpus reader and a landmarker promise; models do in `mecli.models.contract`."""
+"""What a landmarker promises; corpora do in `corpora.reading`, models in `models.contract`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
     from mecli.clips import Clip
-
-
-@runtime_checkable
-class CorpusReader(Protocol):
-    """A corpus folder in, clips out: annotations and frame paths, no pixels."""
-
-    name: ClassVar[str]
-    """Registry key and first part of every clip id."""
-    title: ClassVar[str]
-    """The corpus as its authors call it."""
-    paper: ClassVar[str]
-    doi: ClassVar[str]
-
-    def recognises(self, root: Path) -> bool:
-        """Whether the folder `root` (or its only subfolder) has this corpus's layout."""
-        ...
-
-    def read(self, root: Path) -> list[Clip]:
-        """Return every annotated clip below `root`, sorted by clip id.
-
-        Odd cells and missing frames become `issues` of the clip, never an exception;
-        `InputError` is for a folder that cannot be read as this corpus at all.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)

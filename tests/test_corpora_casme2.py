@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mecli.corpora.casme2 import FORMS, Casme2
+from mecli.corpora.frames import Disk
 from mecli.errors import InputError
 from tests import miniatures
 from tests.miniatures import frames, touch, write_xlsx
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def read(root: Path, *, as_published: bool = False) -> dict[str, Clip]:
-    return {c.clip_id: c for c in Casme2(as_published).read(root)}
+    return {c.clip_id: c for c in Casme2(as_published).inspect(root).clips}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -28,7 +29,8 @@ def test_every_row_becomes_a_clip_in_every_form(tmp_path: Path, form: str, sheet
     root = miniatures.casme2(tmp_path, form, sheet)
     reader = Casme2()
     reading = reader.inspect(root)
-    assert reader.recognises(root)
+    assert reader.has_layout(Disk(), root)
+    assert reader.has_sheet(Disk(), root)
     assert reading.form == form
     assert [c.clip_id for c in reading.clips] == [
         "casme2/sub01/EP02_01f",
@@ -100,21 +102,21 @@ def test_2014_sheet_is_read_and_classes_are_taken_from_2019(tmp_path: Path) -> N
 
 def test_folder_names_alone_are_recognised_and_the_sheet_is_asked_for(tmp_path: Path) -> None:
     root = miniatures.casme2(tmp_path, sheet="none")
-    assert Casme2().recognises(root)
+    assert Casme2().has_layout(Disk(), root)
     with pytest.raises(InputError, match=r"no annotation sheet of CASME II .*coding-20140508"):
-        Casme2().read(root)
+        Casme2().inspect(root)
 
 
 def test_sheet_without_its_columns_is_named(tmp_path: Path) -> None:
     write_xlsx(tmp_path / "CASME2-coding-20140508.xlsx", {"Sheet1": [["Subject", "Filename"]]})
     with pytest.raises(InputError, match=r"expected columns Subject, Filename, OnsetFrame"):
-        Casme2().read(tmp_path)
+        Casme2().inspect(tmp_path)
 
 
 def test_sheet_of_casme_squared_is_not_taken(tmp_path: Path) -> None:
     assert not Casme2().is_sheet_name("CAS(ME)^2code_final")
     assert Casme2().is_sheet_name("CASME2_label_Ver_2")
-    assert not Casme2().recognises(tmp_path)
+    assert not Casme2().has_sheet(Disk(), tmp_path)
 
 
 def test_sheet_without_frames_still_gives_every_clip(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def read(name: str, root: Path, *, as_published: bool = False) -> dict[str, Clip]:
-    clips = registry.load("corpus", name)(as_published).read(root)
+    clips = registry.load("corpus", name)(as_published).inspect(root).clips
     return {clip.clip_id.removeprefix(f"{name}/"): clip for clip in clips}
 
 
@@ -232,7 +232,7 @@ def test_clip_of_a_recording_has_a_second_of_context_or_all_of_it(tmp_path: Path
     root = miniatures.casme3(tmp_path)
     ends = {}
     for whole in (False, True):
-        clip = registry.load("corpus", "casme3")(whole=whole).read(root)[0]
+        clip = registry.load("corpus", "casme3")(whole=whole).inspect(root).clips[0]
         assert isinstance(clip.frames, tuple)
         ends[whole] = (clip.frames[0].name, clip.frames[-1].name, clip.onset)
     assert ends == {False: ("325.jpg", "395.jpg", 30), True: ("1.jpg", "420.jpg", 354)}

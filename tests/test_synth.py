@@ -32,7 +32,7 @@ def test_a_corpus_reads_back_with_its_truth(tmp_path: Path) -> None:
     assert summary.failures == {}
     assert summary.clips == 2
     assert told[-1][:2] == (summary.frames, summary.frames)
-    clips = Synth().read(tmp_path / "out")
+    clips = Synth().inspect(tmp_path / "out").clips
     assert [c.name for c in clips] == ["s01_01", "s01_02"]
     micro, none = clips
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
@@ -59,7 +59,7 @@ def test_pairs_are_two_images_with_the_apex_second(tmp_path: Path) -> None:
         subjects=1, clips=2, pairs_only=True, distractors=0.4, truth=True, **TINY
     )
     synth(tmp_path, options)
-    clips = Synth().read(tmp_path)
+    clips = Synth().inspect(tmp_path).clips
     assert all(isinstance(c.frames, tuple) and len(c.frames) == 2 for c in clips)
     assert [(c.onset, c.apex, c.offset) for c in clips[:2]] == [(0, 1, 1)] * 2
     with np.load(tmp_path / "truth" / "s01_01.npz") as truth:
@@ -79,7 +79,7 @@ def test_shards_hold_all_pairs(tmp_path: Path) -> None:
 def test_casme2_layout_is_read_as_casme2(tmp_path: Path, codec: str) -> None:
     options = SynthOptions(subjects=1, clips=1, format="casme2", codec=codec, distractors=0, **TINY)
     synth(tmp_path, options)
-    clips = load("corpus", "casme2")().read(tmp_path)
+    clips = load("corpus", "casme2")().inspect(tmp_path).clips
     assert [(c.subject, c.name) for c in clips] == [("sub01", "EP01_01")]
     assert clips[0].onset == plan(options)[0].times[0][0]
 

@@ -73,11 +73,6 @@ class SheetReader(ABC, Generic[Place]):
         self.as_published = as_published
         self.whole = whole
 
-    def recognises(self, root: Path) -> bool:
-        """Whether `root` holds this corpus's sheet or its way of laying out frames."""
-        disk = Disk()
-        return self.has_sheet(disk, root) or self.has_layout(disk, root)
-
     def has_sheet(self, disk: Disk, root: Path) -> bool:
         """Whether a sheet below `root` is called as this corpus's."""
         return bool(self.sheets(disk, root))
@@ -103,10 +98,6 @@ class SheetReader(ABC, Generic[Place]):
     def is_sheet_name(self, stem: str) -> bool:
         """Whether a file name is that of this corpus's sheet."""
         return re.search(self.sheet_pattern, normalise(stem)) is not None
-
-    def read(self, root: Path) -> list[Clip]:
-        """Return every annotated clip below `root`, sorted by clip id."""
-        return self.inspect(root).clips
 
     def inspect(self, root: Path, sheet: Path | None = None, disk: Disk | None = None) -> Reading:
         """Read the corpus below `root` and say what belongs to no single clip."""

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from mecli.clips import Clip
     from mecli.corpora.entry import Entry
     from mecli.corpora.frames import Numbered
     from mecli.corpora.reading import Reading
@@ -110,11 +109,6 @@ class Casme3:
     def __init__(self, as_published: bool = False, whole: bool = False) -> None:
         self.parts: tuple[PartA, ...] = (PartA(as_published, whole), PartC(as_published, whole))
 
-    def recognises(self, root: Path) -> bool:
-        """Whether either part's sheet or frames are below `root`."""
-        disk = Disk()
-        return self.has_sheet(disk, root) or self.has_layout(disk, root)
-
     def has_sheet(self, disk: Disk, root: Path) -> bool:
         """Whether either part's sheet lies below `root`."""
         return any(part.has_sheet(disk, root) for part in self.parts)
@@ -126,10 +120,6 @@ class Casme3:
     def is_sheet_name(self, stem: str) -> bool:
         """Whether a file name is that of either part's sheet."""
         return any(part.is_sheet_name(stem) for part in self.parts)
-
-    def read(self, root: Path) -> list[Clip]:
-        """Return every annotated clip of the parts below `root`, sorted by clip id."""
-        return self.inspect(root).clips
 
     def inspect(self, root: Path, sheet: Path | None = None, disk: Disk | None = None) -> Reading:
         """Read the parts whose sheets are below `root`, or the one that `sheet` annotates."""

@@ -55,10 +55,6 @@ class FlowArchive:
         self.as_published = as_published
         self.whole = whole
 
-    def recognises(self, root: Path) -> bool:
-        """Whether a label table lies beside images of its clips."""
-        return self.has_sheet(Disk(), root)
-
     def has_sheet(self, disk: Disk, root: Path) -> bool:
         """Whether a label table lies beside images, or above files that it names."""
         for table in label_tables(disk, root, _TABLE_DEPTH):
@@ -79,10 +75,6 @@ class FlowArchive:
     def is_sheet_name(self, stem: str) -> bool:
         """No file name is this table's own."""
         return False
-
-    def read(self, root: Path) -> list[Clip]:
-        """Return every clip of the tables, sorted by clip id."""
-        return self.inspect(root).clips
 
     def inspect(self, root: Path, sheet: Path | None = None, disk: Disk | None = None) -> Reading:
         """Read the clips of all label tables below `root`, or of `sheet`, and their images.

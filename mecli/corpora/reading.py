@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,11 +25,29 @@ class Reading:
     """Which of several forms on disk the frames come from."""
 
 
-class Reader(Protocol):
-    """What `sources` asks of every reader in the registry, beyond `CorpusReader`."""
+@runtime_checkable
+class CorpusReader(Protocol):
+    """A corpus folder in, clips out: annotations and frame paths, no pixels.
+
+    `SheetReader` has most of it for corpora with an annotation sheet.
+    """
+
+    name: ClassVar[str]
+    """Registry key and first part of every clip id."""
+    title: ClassVar[str]
+    """The corpus as its authors call it."""
+    paper: ClassVar[str]
+    doi: ClassVar[str]
+    """``none`` where there is no paper."""
+    licence: ClassVar[str]
+    """Who grants the corpus and how; `mecli check` reminds of it."""
+
+    def __init__(self, as_published: bool = False, whole: bool = False) -> None:
+        """With `as_published` mend no slip of the sheet; with `whole` cut no long recording."""
+        ...
 
     def has_sheet(self, disk: Disk, root: Path) -> bool:
-        """Whether this corpus's annotation lies in `root`."""
+        """Whether this corpus's annotation lies in `root` (or its only subfolder)."""
         ...
 
     def has_layout(self, disk: Disk, root: Path) -> bool:
@@ -41,5 +59,9 @@ class Reader(Protocol):
         ...
 
     def inspect(self, root: Path, sheet: Path | None = None, disk: Disk | None = None) -> Reading:
-        """Read the corpus below `root`, annotated by `sheet` if that is named."""
+        """Read every annotated clip below `root`, sorted by clip id; by `sheet` if that is named.
+
+        Odd cells and missing frames become `issues` of the clip, never an exception;
+        `InputError` is for a folder that cannot be read as this corpus at all.
+        """
         ...

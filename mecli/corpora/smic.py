@@ -64,10 +64,6 @@ class Smic:
         self.as_published = as_published
         self.whole = whole
 
-    def recognises(self, root: Path) -> bool:
-        """Whether clips lie below micro/negative and so on."""
-        return self.has_layout(Disk(), root)
-
     def has_sheet(self, disk: Disk, root: Path) -> bool:
         """SMIC has no sheet."""
         return False
@@ -79,10 +75,6 @@ class Smic:
     def has_layout(self, disk: Disk, root: Path) -> bool:
         """Whether clips lie below micro/negative and so on."""
         return any(fits_layout(disk, path, self.layout) for path in clip_paths(disk, root))
-
-    def read(self, root: Path) -> list[Clip]:
-        """Return every clip below `root`, sorted by clip id."""
-        return self.inspect(root).clips
 
     def inspect(self, root: Path, sheet: Path | None = None, disk: Disk | None = None) -> Reading:
         """Read the clips of one camera and one form."""

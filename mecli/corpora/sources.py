@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mecli import files, registry
 from mecli.corpora import loose, manifest
 from mecli.corpora.frames import Disk, check_source, is_image, is_video
-from mecli.corpora.reading import Reader, Reading
+from mecli.corpora.reading import CorpusReader, Reading
 from mecli.corpora.sheets import SHEET_SUFFIXES
 from mecli.corpora.tree import DEPTH, read_tree
 from mecli.errors import InputError, UsageError
@@ -168,11 +168,11 @@ def _inspect_sheet(path: Path, corpus: str | None, as_published: bool, whole: bo
     return reader(fitting[0], as_published=as_published, whole=whole).inspect(path.parent, path)
 
 
-def reader(name: str, *, as_published: bool = False, whole: bool = False) -> Reader:
+def reader(name: str, *, as_published: bool = False, whole: bool = False) -> CorpusReader:
     """Return the reader of a registered corpus.
 
     With `as_published` no known slip of its sheet is mended; with `whole` the clips of a
     long recording have all its frames instead of those around them.
     """
-    entry: Reader = registry.load("corpus", name)(as_published, whole)
+    entry: CorpusReader = registry.load("corpus", name)(as_published, whole)
     return entry
