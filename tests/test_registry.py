@@ -15,6 +15,14 @@ def test_every_entry_loads(kind: str, name: str) -> None:
     assert callable(registry.load(kind, name))
 
 
+@pytest.mark.parametrize("name", registry.LANDMARKERS)
+def test_every_landmarker_names_itself_its_paper_and_its_doi(name: str) -> None:
+    landmarker = registry.load("landmarker", name)
+    assert landmarker.name == name
+    assert len(landmarker.paper) > 20
+    assert landmarker.doi.startswith("10.")
+
+
 def test_an_unknown_name_lists_what_is_known() -> None:
     with pytest.raises(UnknownName, match=r"unknown protocol 'xyz' \(known: all, hde") as info:
         registry.load("protocol", "xyz")

@@ -9,6 +9,8 @@ dataclass ``Options``, named ``presets`` of them, and these functions:
   about one clip leaves the rest out.
 - ``stages(options)`` lists what is trained, one after another, inside every fold. A later
   stage reads what the earlier one exports for each clip, with its weights frozen.
+- ``occlude(features, roi, options)`` lets one ROI stand still: `predict` asks which of them
+  decided.
 
 A stage builds a `Network`. Its rules are what makes all engines compute the same training:
 
