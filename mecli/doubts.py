@@ -38,7 +38,7 @@ REASONS = {
     "face-lost": f"not followed in more than {LOST:.0%} of the frames",
     "unknown-frame-rate": "the source does not say it",
     "low-frame-rate": f"below {FPS_WARNED:.0f} frames/s; below {FPS_REFUSED:.0f} is refused",
-    "dropped-frames": "time stamps leave some out, or the rate varies",
+    "dropped-frames": "time stamps or file numbers leave some out, or the rate varies",
     "repeated-frames": f"more than {REPEATED:.0%} show what the one before shows",
     "long-clip": f"more than {LONG_S:.0f} s were judged as one movement",
     "low-confidence": f"no class has a score of {LEAST_SCORE:g}",
@@ -129,7 +129,13 @@ def _of_time(quality: Mapping[str, float], fps: float | None) -> list[Doubt]:
             Doubt("low-frame-rate", f"{fps:.4g} frames/s, expected {FPS_WARNED:g} or more")
         )
     if missing := quality.get("missing", 0.0):
-        found.append(Doubt("dropped-frames", f"time stamps leave out {missing:.0f}, or are uneven"))
+        found.append(
+            Doubt(
+                "dropped-frames",
+                f"time stamps or file numbers leave out {missing:.0f}, or are uneven: seconds "
+                "are not exact",
+            )
+        )
     if (repeated := quality.get("repeated", 0.0)) > REPEATED:
         found.append(Doubt("repeated-frames", f"{repeated:.0%} show what the one before shows"))
     return found

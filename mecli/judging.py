@@ -174,6 +174,8 @@ class Judge:
         noted: Progress,
     ) -> list[Judged]:
         """Judge the intervals `found` of face number `face`, decoding only those."""
+        # What lacks anywhere before shifts all seconds after it.
+        measured = {**measured, "missing": found.quality["missing"]}
         spans = [(interval.onset, interval.offset) for interval in found.intervals]
         frames = read_spans(clip.pixels, spans) if spans else iter(())
         judged = []

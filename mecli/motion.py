@@ -16,10 +16,12 @@ import cv2
 import numpy as np
 
 from mecli.alignment import apply, compose, face_transform, gray, warp
+from mecli.corpora.frames import missing_numbers
 from mecli.errors import InputError
 from mecli.flow import reduce
 from mecli.following import People
 from mecli.head_motion import remove_rigid_motion
+from mecli.quality import missing_frames
 from mecli.rois import FACE_SIZE
 from mecli.tracking import track
 from mecli.video import read_every
@@ -93,6 +95,8 @@ class Motion:
     """Every how manieth frame of the video was looked at."""
     frame_count: int
     """Frames of the video."""
+    missing: int
+    """Frames that the video lacks by its time stamps, or by the names of its image files."""
 
 
 def measure(
@@ -111,12 +115,14 @@ def measure(
     step = max(1, int(fps / ANALYSED_FPS))
     length = max(2, round(_STRETCH_S * fps / step))
     last = -1
+    times_s: list[float | None] = []
 
     def looked_at() -> Iterator[Frame]:
         nonlocal last
         for frame in read_every(clip.pixels, step):
             last = frame.position
             if last % step == 0:
+                times_s.append(frame.time_s)
                 yield frame
 
     parts: list[NDArray[np.float32]] = []
@@ -161,7 +167,14 @@ def measure(
         len(people.looks),
         step,
         last + 1,
+        _missing(clip, times_s, step),
     )
+
+
+def _missing(clip: Clip, times_s: list[float | None], step: int) -> int:
+    if isinstance(clip.pixels, tuple):
+        return missing_numbers(clip.pixels)
+    return missing_frames(times_s, step)
 
 
 def _stretches(frames: Iterator[Frame], length: int) -> Iterator[tuple[Frame, list[Gray]]]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from mecli import magnification, quality
 from mecli.alignment import apply, compose, face_transform, gray, warp
+from mecli.corpora.frames import missing_numbers
 from mecli.errors import InputError
 from mecli.flow_images import record_of_images
 from mecli.footage import (
@@ -113,7 +114,7 @@ def preprocess(
         first_frame=footage.first,
         frame_count=count,
         landmarker=landmarker.name,
-        quality=_quality(footage, tracking, transforms),
+        quality=_quality(clip, footage, tracking, transforms),
         issues=tuple(issues),
         landmarks=points,
         landmark_positions=positions,
@@ -209,8 +210,15 @@ def _landmarks(
     return np.stack(rows).astype(np.float32), np.array(positions, dtype=np.int32)
 
 
+def _missing(clip: Clip, footage: Footage) -> int:
+    """Return how many frames lack from onset to offset, by their time stamps or file names."""
+    if isinstance(clip.pixels, tuple):
+        return missing_numbers(clip.pixels[footage.first :][: len(footage.crops)])
+    return quality.missing_frames(footage.times_s)
+
+
 def _quality(
-    footage: Footage, tracking: Tracking, transforms: NDArray[np.float32]
+    clip: Clip, footage: Footage, tracking: Tracking, transforms: NDArray[np.float32]
 ) -> dict[str, float]:
     scale = float(np.sqrt(abs(np.linalg.det(transforms[0][:, :2]))))
     nose = footage.landmarks[30]
@@ -225,7 +233,7 @@ def _quality(
         "head_motion_px": float(np.linalg.norm(back - back[0], axis=1).max()) * scale,
         "faces": float(footage.faces),
         "lost": float(np.mean(tracking.inliers[1:] == 0)),
-        "missing": float(quality.missing_frames(footage.times_s)),
+        "missing": float(_missing(clip, footage)),
         "repeated": quality.repeated_frames(footage.crops) / (len(footage.crops) - 1),
         "blockiness": quality.blockiness(gray(footage.crops[0]), footage.corner),
     }

@@ -37,17 +37,18 @@ def blockiness(gray: NDArray[np.uint8], corner: ArrayLike = (0, 0)) -> float:
     return borders / insides if insides > 0 else 1.0
 
 
-def missing_frames(times_s: Sequence[float | None]) -> int:
+def missing_frames(times_s: Sequence[float | None], step: int = 1) -> int:
     """Return how many frames are missing by the gaps between time stamps in seconds.
 
-    A gap counts against the median distance; None (image files) has no gaps.
+    The stamps are those of every `step`-th frame. A gap counts against the median distance;
+    None (image files) has no gaps.
     """
     stamps = np.array([t for t in times_s if t is not None])
     if len(stamps) < 3 or len(stamps) < len(times_s):
         return 0
     gaps = np.diff(stamps)
-    usual = float(np.median(gaps))
-    return int(np.maximum(np.rint(gaps / usual) - 1, 0).sum()) if usual > 0 else 0
+    usual = float(np.median(gaps)) / step
+    return int(np.maximum(np.rint(gaps / usual) - step, 0).sum()) if usual > 0 else 0
 
 
 def repeated_frames(frames: Sequence[NDArray[np.uint8]]) -> int:

@@ -80,6 +80,7 @@ def search(
         "face_px": motion.face_px,
         "faces": float(motion.faces),
         "lost": 1 - float(motion.seen.mean()),
+        "missing": float(motion.missing),
     }
     return Search(
         intervals=intervals,

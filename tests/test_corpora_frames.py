@@ -16,6 +16,7 @@ from mecli.corpora.frames import (
     Numbered,
     check_source,
     last_integer,
+    missing_numbers,
     natural_key,
 )
 from mecli.corpora.moments import place_moments
@@ -197,3 +198,18 @@ def test_source_that_is_no_file_or_folder_is_refused(tmp_path: Path) -> None:
         check_source(tmp_path / "absent")
     with pytest.raises(InputError, match=r"null"):
         check_source(tmp_path / "a\0b")
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (["a1.png", "a2.png", "a3.png"], 0),
+        (["a1.png", "a2.png", "a6.png", "a8.png"], 4),
+        (["2.jpg", "4.jpg", "6.jpg"], 0),
+        (["onset.png", "apex.png", "a9.png"], 0),
+        (["3.png", "1.png", "9.png"], 0),
+        (["1.png"], 0),
+    ],
+)
+def test_numbers_in_names_tell_what_is_missing(names: list[str], missing: int) -> None:
+    assert missing_numbers(map(Path, names)) == missing

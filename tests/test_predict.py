@@ -152,6 +152,11 @@ def test_slow_videos_are_refused_and_unknown_rates_named(
     (named,) = predict([str(folder)], replace(options, fps=100.0, eaf=tmp_path / "some.eaf"))
     assert "s01" not in (tmp_path / "some.eaf").read_text()
     assert (named.fps, {d.reason for d in named.unsure} & {"unknown-frame-rate"}) == (100.0, set())
+    assert named.quality["missing"] == 0
+    (folder / "007.png").unlink()
+    (gap,) = predict([str(folder)], replace(options, fps=100.0))
+    assert gap.quality["missing"] == 1
+    assert "file numbers leave out 1" in {d.reason: d.detail for d in gap.unsure}["dropped-frames"]
 
 
 def test_every_answer_is_a_row_of_the_csv(

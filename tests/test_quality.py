@@ -28,6 +28,11 @@ def test_gaps_between_time_stamps_are_missing_frames() -> None:
     assert quality.missing_frames([k / 29.97 for k in range(90)]) == 0
     assert quality.missing_frames([None] * 5) == 0
     assert quality.missing_frames([0.0, 1.0]) == 0
+    # Every third of frames 0 to 21, of which 10 and 11 are gone; stamps are whole milliseconds.
+    there = [k for k in range(24) if k not in {10, 11}]
+    stamps = [round(k / 120, 3) for k in there[::3]]
+    assert quality.missing_frames(stamps, 3) == 2
+    assert quality.missing_frames([round(k / 120, 3) for k in range(0, 90, 3)], 3) == 0
 
 
 def test_frames_that_show_the_same_again_are_counted() -> None:

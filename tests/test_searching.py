@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+import cv2
 import numpy as np
 import pytest
 
@@ -64,6 +65,16 @@ def test_a_face_that_comes_back_elsewhere_is_found_again(sample: Path) -> None:
     clip = held(np.stack([here] * 4 + [np.zeros_like(here)] * 4 + [there] * 5))
     seen = search(clip, 2.0, choose("embedded")).seen
     assert seen.tolist() == [True] * 4 + [False] * 5 + [True] * 4
+
+
+def test_frames_that_lack_between_images_are_counted(sample: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / f"img{number:02d}.jpg" for number in (*range(5), *range(9, 14))]
+    for path, image in zip(paths, faces(sample, 0, 9), strict=True):
+        cv2.imwrite(str(path), image[..., ::-1])
+    clip = Clip("made", "s01", "images", tuple(paths))
+    assert search(clip, 60.0, choose("embedded")).quality["missing"] == 4
+    whole = replace(clip, frames=tuple(paths[:5]))
+    assert search(whole, 60.0, choose("embedded")).quality["missing"] == 0
 
 
 class Flat:

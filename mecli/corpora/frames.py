@@ -266,12 +266,29 @@ def _mention(names: Sequence[str], what: str) -> tuple[str, ...]:
     return (f"{what}: {names[0]}{more}",) if names else ()
 
 
+def missing_numbers(frames: Iterable[Path]) -> int:
+    """Return how many frames are missing by the numbers in the names of image files.
+
+    Where a name has no number, or the numbers do not rise, nothing is known to be missing.
+    """
+    found = [last_integer(path.name) for path in frames]
+    numbers = [number for number in found if number is not None]
+    if len(numbers) < len(found):
+        return 0
+    return _missing([b - a for a, b in pairwise(numbers)])
+
+
+def _missing(steps: Sequence[int]) -> int:
+    usual = min(steps, default=1)  # some corpora keep every other frame
+    return sum(step // usual - 1 for step in steps) if usual > 0 else 0
+
+
 def _gaps(numbers: tuple[int, ...]) -> tuple[str, ...]:
     steps = [b - a for a, b in pairwise(numbers)]
-    usual = min(steps, default=1)  # some corpora keep every other frame
-    missing = sum(step // usual - 1 for step in steps)
+    missing = _missing(steps)
     if not missing:
         return ()
+    usual = min(steps)
     after = next(n for n, step in zip(numbers, steps, strict=False) if step > usual)
     return (
         f"{missing} frame(s) missing between {numbers[0]} and {numbers[-1]}, first after {after}",
