@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import os
 import shutil
@@ -72,7 +73,8 @@ def export(
 
     Everything is written beside and put in place at the end. Raises `InputError` if `out`
     holds something and ``options.force`` is not set; with it, files of the same name are
-    replaced and others stay.
+    replaced and others stay. What a killed export to `out` left beside it is removed after an
+    hour.
     """
     options = options or ExportOptions()
     if out.exists() and not out.is_dir():
@@ -80,7 +82,9 @@ def export(
     if out.exists() and any(out.iterdir()) and not options.force:
         raise InputError(f"{out}: is not empty; name another folder, or replace with --force")
     write = _folders if options.form == "folders" else _flow_archive
-    beside = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.tmp")
+    name, room = out.absolute().name, out.absolute().parent
+    beside = room / f".{name}.{os.getpid()}.tmp"
+    files.sweep_folders(room.glob(f".{glob.escape(name)}.*.tmp"))
     with open_cache(cache_path) as cache:
         try:
             beside.mkdir(parents=True)

@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 import stat
 import time
 from itertools import chain
@@ -118,6 +119,18 @@ def sweep(leftovers: Iterable[Path]) -> None:
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > _STALE_S:
                 path.unlink()
+
+
+def sweep_folders(leftovers: Iterable[Path]) -> None:
+    """Remove whole folders that killed writers left, once nothing in them is new; no links."""
+    for folder in leftovers:
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        # What is moved or removed meanwhile is another writer's, who is alive.
+        with contextlib.suppress(FileNotFoundError):
+            newest = max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+            if time.time() - newest > _STALE_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:

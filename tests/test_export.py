@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -178,6 +179,22 @@ def test_no_clip_leads_out_of_the_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="leads out of"):
         export(other, tmp_path / "out", ExportOptions(force=True))
     assert not list(away.iterdir())
+
+
+def test_what_a_killed_export_left_goes_once_nobody_can_own_it(tmp_path: Path) -> None:
+    cache = fill(tmp_path / "c.h5", make_record())
+    room = tmp_path / "room"
+    for name in (".out [1].7.tmp", ".out [1].8.tmp", ".other.9.tmp", "kept"):
+        (room / name / "toy").mkdir(parents=True)
+        (room / name / "toy" / "000.png").write_bytes(b"")
+    (room / ".out [1].10.tmp").symlink_to(room / "kept")
+    for path in room.rglob("*"):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    os.utime(room / ".out [1].8.tmp" / "toy" / "000.png")
+    export(cache, room / "out [1]")
+    left = {".out [1].8.tmp", ".out [1].10.tmp", ".other.9.tmp", "kept", "out [1]"}
+    assert {path.name for path in room.iterdir()} == left
+    assert (room / "kept" / "toy" / "000.png").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
