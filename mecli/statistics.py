@@ -14,6 +14,11 @@ the GIVEN classes does (Forman & Scholz, SIGKDD Explorations 2010, 10.1145/18824
 on undefined F1). Such a draw is therefore repeated: the interval is conditional on every
 class that occurs at all occurring, and says so when more than 5 % of the draws were
 repeated. Below 2 % of useful draws there is no interval, only the reason.
+
+No draw leaves the range of what was seen. The range of n persons holds the median of all
+with a chance of 1 − 2^(1 − n) (David & Nagaraja, Order Statistics, 2003, 10.1002/0471722162,
+section 7.1): with fewer than six no 95 % interval can keep its word, and the note says so;
+where all draws score alike, it says that, too.
 """
 
 from __future__ import annotations
@@ -37,6 +42,8 @@ LEVEL = 0.95
 _CHUNK = 250
 _FEWEST_USEFUL = 0.02
 _FEW_SUBJECTS = 10
+_FEWEST_SUBJECTS = 6
+"""Between the least and the greatest of n the median lies with a chance of 1 − 2^(1 − n)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,10 @@ def bootstrap(
     drawn, note = _resample(per_subject, resamples, seed)
     if drawn is None:
         return Intervals(note=note)
-    return Intervals(_percentiles(metrics.headline(drawn)), note)
+    intervals = _percentiles(metrics.headline(drawn))
+    if all(low == high for low, high in intervals.values()):
+        note = "; ".join(filter(None, (note, "every draw scores alike, which is no certainty")))
+    return Intervals(intervals, note)
 
 
 def paired_bootstrap(
@@ -136,7 +146,12 @@ def _resample(
 
 def _caution(persons: int, useful: float) -> str:
     parts = []
-    if persons < _FEW_SUBJECTS:
+    if persons < _FEWEST_SUBJECTS:
+        parts.append(
+            f"the interval rests on {persons} subjects only: all that so few can span holds the "
+            f"truth about {1 - 2 ** (1 - persons):.0%} of the time at best"
+        )
+    elif persons < _FEW_SUBJECTS:
         parts.append(f"the interval rests on {persons} subjects only and may be too narrow")
     if useful < LEVEL:
         parts.append(f"{1 - useful:.0%} of the draws lacked a class and were repeated")

@@ -101,7 +101,17 @@ def test_one_subject_has_no_interval_and_few_have_a_doubtful_one() -> None:
     assert "needs at least 2, got 1" in alone.note
     few = bootstrap(subject_confusions(*people(5, 9, 0.5), 3))
     assert few.of
-    assert "rests on 5 subjects only" in few.note
+    assert few.note.endswith("rests on 5 subjects only: all that so few can span holds the truth "
+        "about 94% of the time at best")  # fmt: skip
+    some = bootstrap(subject_confusions(*people(6, 9, 0.5), 3))
+    assert some.note == "the interval rests on 6 subjects only and may be too narrow"
+
+
+def test_two_subjects_who_are_all_right_are_no_certainty() -> None:
+    found = bootstrap(subject_confusions(*people(2, 9, 1.0), 3))
+    assert found.of["uf1"] == (1.0, 1.0)
+    assert "about 50% of the time at best" in found.note
+    assert found.note.endswith("every draw scores alike, which is no certainty")
 
 
 def test_a_paired_difference_is_surer_than_two_intervals() -> None:
