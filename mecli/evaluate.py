@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mecli import calibration, labels, metrics, registry, statistics
+from mecli import labels, metrics, registry, statistics
 from mecli.caches import expand_caches
 from mecli.errors import InputError, UsageError
 from mecli.predictions import class_names, in_classes, join_seeds, numbers_read
 from mecli.publish import check_places, publish
-from mecli.report.evaluation import Comparison, Evaluation, Group, RunEvaluation, Sureness
+from mecli.report.evaluation import Comparison, Evaluation, Group, RunEvaluation
 from mecli.runs import ORACLE, newest_run, read_sources
 from mecli.schemes.au import SCHEMES as AU_SCHEMES
+from mecli.sureness import scores_doubted, sureness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import TextIO
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from mecli.predictions import Prediction, PredictionTable
@@ -130,6 +130,7 @@ def _score(source: Source, options: EvaluateOptions, notes: _Notes) -> RunEvalua
     classes = _class_list(header, source.table, options, notes)
     table = in_classes(source.table, classes)
     notes.add(name, numbers_read(source.table, classes))
+    notes.add(name, scores_doubted(table, classes))
     seeds, clips = table.by_seed(), join_seeds(table, classes)
     figures = RunEvaluation(
         source=name,
@@ -145,7 +146,7 @@ def _score(source: Source, options: EvaluateOptions, notes: _Notes) -> RunEvalua
         selection=_selection(source),
         leaked=table.leaked,
         excluded=len(header.get("excluded") or {}),
-        sureness=_sureness(table, classes),
+        sureness=sureness(table, classes),
         clips=clips,
         header=header,
         folder=source.folder,
@@ -159,25 +160,6 @@ def _selection(source: Source) -> str | None:
     if source.table.leaked:
         return ORACLE
     return "last" if stated == ORACLE else stated
-
-
-def _sureness(table: PredictionTable, classes: Sequence[str]) -> Sureness | None:
-    """Return how well the class scores are calibrated, if there is one for each class."""
-    if table.score_classes != tuple(classes):
-        return None
-    scores = np.array([row.scores for row in table.rows])
-    if not (scores.min() >= 0 and np.allclose(scores.sum(axis=1), 1, atol=1e-3)):
-        return None
-    labels = [classes.index(row.label) for row in table.rows]
-    folds = [row.fold for row in table.rows]
-    calibrated = None
-    if len(set(folds)) > 1:
-        calibrated = calibration.ece(calibration.cross_fitted(scores, labels, folds), labels)
-    return Sureness(
-        ece=calibration.ece(scores, labels),
-        temperature=calibration.fit_temperature(scores, labels),
-        ece_calibrated=calibrated,
-    )
 
 
 def _protocol(source: str, header: Mapping[str, Any], options: EvaluateOptions) -> str | None:
@@ -251,6 +233,28 @@ def _explain(figures: RunEvaluation, notes: _Notes) -> None:
         notes.add(figures.source, f"no clip is labelled {', '.join(absent)}: scored as 0")
 
 
+def _warn(
+    pair: str,
+    ours: RunEvaluation,
+    theirs: RunEvaluation,
+    shared: Sequence[str],
+    notes: _Notes,
+) -> None:
+    """Say in what the two differ besides their models."""
+    if len(shared) < max(len(ours.clips), len(theirs.clips)):
+        notes.add(pair, f"compared on the {len(shared)} clips they share only")
+    if ours.leaked != theirs.leaked:
+        notes.add(pair, "one of them is LEAKED: the difference is the leak's, no better model's")
+    if ours.protocol and theirs.protocol and ours.protocol != theirs.protocol:
+        notes.add(pair, f"protocol {theirs.protocol} against {ours.protocol}: trained on others")
+    if len(ours.seeds) != len(theirs.seeds):
+        notes.add(pair, f"{len(theirs.seeds)} seed(s) against {len(ours.seeds)}")
+    left = {ours.clips[clip].label for clip in shared}
+    gone = sorted({row.label for row in ours.clips.values()} - left)
+    if gone:
+        notes.add(pair, f"no clip they share is labelled {', '.join(gone)}: scored as 0")
+
+
 def _compare(
     place: int,
     ours: RunEvaluation,
@@ -269,14 +273,7 @@ def _compare(
     if not shared:
         notes.add(pair, "not compared, they share no clip")
         return None
-    if len(shared) < max(len(ours.clips), len(theirs.clips)):
-        notes.add(pair, f"compared on the {len(shared)} clips they share only")
-    if ours.leaked != theirs.leaked:
-        notes.add(pair, "one of them is LEAKED: the difference is the leak's, no better model's")
-    if ours.protocol and theirs.protocol and ours.protocol != theirs.protocol:
-        notes.add(pair, f"protocol {theirs.protocol} against {ours.protocol}: trained on others")
-    if len(ours.seeds) != len(theirs.seeds):
-        notes.add(pair, f"{len(theirs.seeds)} seed(s) against {len(ours.seeds)}")
+    _warn(pair, ours, theirs, shared, notes)
     for clip in shared:
         one, other = ours.clips[clip], theirs.clips[clip]
         if (one.label, one.subject) != (other.label, other.subject):

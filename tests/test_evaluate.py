@@ -195,6 +195,33 @@ def test_different_numbers_of_seeds_and_other_protocols_are_noted(tmp_path: Path
     assert said in evaluate([run, parts]).notes
 
 
+def test_a_class_that_no_shared_clip_shows_is_named(tmp_path: Path) -> None:
+    rows = guess()
+    run = save_run(tmp_path / "run", rows)
+    less = save_run(tmp_path / "less", [row for row in rows if row.label != "surprise"])
+    said = f"{less} against {run}: no clip they share is labelled surprise: scored as 0"
+    assert said in evaluate([run, less]).notes
+    assert not any("no clip they share" in note for note in evaluate([run, run]).notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "said"),
+    [
+        ("score_surprise,score_negative,score_positive", ".1,.7,.2", ""),
+        ("score_negative,score_positive,score_surprise", ".1,.7,.2", "1 of 1 predictions are not"),
+        ("score_negative,score_positive", ".7,.3", "class scores of negative, positive are not"),
+    ],
+)
+def test_scores_that_do_not_fit_the_predictions_are_doubted(
+    header: str, cells: str, said: str
+) -> None:
+    text = io.StringIO(f"clip,label,prediction,{header}\nc/s/x,negative,negative,{cells}\n")
+    notes = evaluate(["-"], EvaluateOptions(labels="megc2019"), text).notes
+    told = [note for note in notes if "predictions are not" in note or "class scores" in note]
+    assert len(told) == bool(said)
+    assert all(note.startswith(f"standard input: {said}") for note in told)
+
+
 def test_labels_that_contradict_each_other_cannot_be_compared(tmp_path: Path) -> None:
     run = save_run(tmp_path / "run", guess())
     row = guess()[0]

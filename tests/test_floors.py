@@ -62,7 +62,7 @@ FLOORS = [
     },
     {"whereabouts", "identity", "steps"},
     {"report", "training", "preprocess", "terminal", "motion"},
-    {"leaks", "searching", "evidence"},
+    {"leaks", "searching", "evidence", "sureness"},
     {"publish"},
     {
         "extract",
