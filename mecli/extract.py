@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mecli import cache, cluster, workers
-from mecli.corpora.sources import expand, read_sources
 from mecli.errors import InputError
 from mecli.footage import Stopwatch
 from mecli.identity import source_key
 from mecli.landmarks.choose import choose, resolve
+from mecli.listing import Listing, list_sources
 from mecli.preprocess import preprocess
 from mecli.recipe import Recipe
-from mecli.records import ClipRecord, described
+from mecli.records import NO_LANDMARKER, ClipRecord, described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -53,14 +53,6 @@ class ExtractOptions:
         workers.check_limits(self.jobs, self.timeout_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The clips of some sources, and the sources that could not be read and why."""
-
-    clips: list[Clip]
-    failures: dict[str, str]
-
-
 @dataclass(slots=True)
 class ExtractSummary:
     """What one run of ``extract`` did."""
@@ -77,6 +69,8 @@ class ExtractSummary:
     odd: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unlisted: tuple[str, ...] = ()
     """Clips of the same corpora that the cache holds too, though no source lists them."""
+    notes: tuple[str, ...] = ()
+    """What is doubtful about a source as a whole."""
 
     @property
     def clips(self) -> int:
@@ -117,10 +111,6 @@ class _Done:
     peak_bytes: int = 0
 
 
-def _read(sources: Sequence[Path], options: ExtractOptions) -> list[Clip]:
-    return read_sources(sources, options.corpus, as_published=options.as_published)
-
-
 def list_clips(
     sources: Sequence[str], options: ExtractOptions, stdin: TextIO | None = None
 ) -> Listing:
@@ -128,31 +118,8 @@ def list_clips(
 
     Where several sources are named, one that cannot be read does not stop the others.
     """
-    listing = _list_all(sources, options, stdin)
+    listing = list_sources(sources, options.corpus, stdin, as_published=options.as_published)
     return replace(listing, clips=options.shard.share(listing.clips)) if options.shard else listing
-
-
-def _list_all(sources: Sequence[str], options: ExtractOptions, stdin: TextIO | None) -> Listing:
-    named = list(expand(sources, stdin))
-    if len(named) == 1:
-        return Listing(_read(named, options), {})
-    found: dict[str, Clip] = {}
-    failures = {}
-    for source in named:
-        try:
-            clips = _read([source], options)
-        except InputError as error:
-            failures[str(source)] = str(error)
-            continue
-        twice = next((c for c in clips if c.clip_id in found), None)
-        if twice is not None:
-            failures[str(source)] = (
-                f"{source}: clip {twice.clip_id} is also in {found[twice.clip_id].location}; "
-                "name each clip once, or give it a name in a manifest"
-            )
-            continue
-        found |= {clip.clip_id: clip for clip in clips}
-    return Listing([found[clip_id] for clip_id in sorted(found)], failures)
 
 
 def extract(
@@ -182,7 +149,13 @@ def extract(
         magnify=options.magnify,
     )
     listing = list_clips(sources, options, stdin)
-    summary = ExtractSummary(cache_path, landmarker, failures=dict(listing.failures))
+    maps = bool(listing.clips) and all(clip.holds_flow for clip in listing.clips)
+    summary = ExtractSummary(
+        cache_path,
+        NO_LANDMARKER if maps else landmarker,
+        failures=dict(listing.failures),
+        notes=listing.notes,
+    )
     keys = {clip.clip_id: source_key(clip, recipe) for clip in listing.clips}
     if options.force:
         cache.discard(cache_path)

@@ -274,3 +274,26 @@ def test_manifest_inside_a_moved_folder_still_finds_its_clips(tmp_path: Path) ->
     write(tmp_path / "old" / "m.csv", "path,subject", "a.mp4,p")
     shutil.move(tmp_path / "old", tmp_path / "new")
     assert read_sources([tmp_path / "new" / "m.csv"])[0].frames == tmp_path / "new" / "a.mp4"
+
+
+def test_a_folder_that_is_plainly_of_another_corpus_is_not_read_as_the_named_one(
+    tmp_path: Path,
+) -> None:
+    root = miniatures.samm(tmp_path)
+    with pytest.raises(InputError, match=r"is no casme2, it looks like samm: no clip has frames"):
+        inspect_sources([root], corpus="casme2")
+
+
+def test_a_named_corpus_that_fits_worse_than_another_is_doubted(tmp_path: Path) -> None:
+    (reading,) = inspect_sources([miniatures.casme2(tmp_path)], corpus="casme")
+    assert reading.doubt.endswith("looks like casme2, but is read as casme, as --corpus says")
+    assert reading.notes[0] == reading.doubt
+
+
+@pytest.mark.parametrize("name", ["casme", "dfme", "mmew", "samm-lv", "smic", "synth"])
+def test_a_named_corpus_is_not_doubted_for_the_name_of_its_sheet(name: str, tmp_path: Path) -> None:
+    root = miniatures.MINIATURES[name](tmp_path)
+    for number, sheet in enumerate(sorted(root.glob("*.xlsx"))):
+        sheet.rename(root / f"labels{number}.xlsx")
+    (reading,) = inspect_sources([root], corpus=name)
+    assert reading.doubt == ""

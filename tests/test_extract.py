@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from mecli import cli
 from mecli.cache import open_cache
 from mecli.clips import Clip
 from mecli.errors import InputError, MissingDependency, NotWritten, UsageError
@@ -18,6 +20,7 @@ from mecli.identity import source_key
 from mecli.recipe import Recipe
 from mecli.report.clips import summary_text
 from mecli.video import write_video
+from tests import miniatures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +143,14 @@ def test_a_clip_named_by_two_sources_is_taken_once(videos: Path) -> None:
     found = list_clips([str(videos), str(videos)], HERE)
     assert len(found.clips) == 5
     assert "is also in" in found.failures[str(videos)]
+
+
+def test_a_corpus_that_looks_like_another_is_told_on_stderr(tmp_path: Path) -> None:
+    root = str(miniatures.casme2(tmp_path))
+    said = f"{root}: looks like casme2, but is read as casme, as --corpus says"
+    assert list_clips([root], replace(HERE, corpus="casme")).notes == (said,)
+    result = CliRunner().invoke(cli.app, ["extract", root, "--corpus", "casme", "--list"])
+    assert (result.exit_code, result.stderr) == (0, f"note: {said}\n")
 
 
 def test_a_list_on_stdin_names_sources(videos: Path) -> None:

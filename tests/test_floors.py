@@ -60,7 +60,7 @@ FLOORS = [
         "checkpoints",
         "recipe",
     },
-    {"whereabouts", "identity", "steps"},
+    {"whereabouts", "identity", "steps", "listing"},
     {"report", "training", "preprocess", "terminal", "motion"},
     {"leaks", "searching", "evidence", "sureness"},
     {"publish"},

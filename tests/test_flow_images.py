@@ -12,6 +12,7 @@ from mecli.errors import InputError
 from mecli.extract import ExtractOptions, extract
 from mecli.flow import strain
 from mecli.flow_images import NOMINAL_RMS_PX, flow_of_image, record_of_images
+from mecli.report.clips import summary_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,8 @@ def archive(folder: Path) -> Path:
 def test_an_archive_goes_through_extract_like_any_corpus(tmp_path: Path) -> None:
     root, cache = archive(tmp_path / "flows"), tmp_path / "c.h5"
     summary = extract([str(root)], cache, ExtractOptions(jobs=0, landmarks="embedded"))
+    assert summary.landmarker == "none"
+    assert "landmarks  none (ready-made flow)" in summary_text(summary.as_json())
     assert (summary.extracted, summary.failures) == (3, {})
     with open_cache(cache) as opened:
         record = opened.record("smic/s01/a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -117,6 +118,7 @@ def extract(
             terminal.show_json_lines(map(report.clip_json, found.clips))
         else:
             terminal.show(report.clips_text(found.clips, sys.stdout))
+        _tell(found.notes)
         leave_if_failed(found.failures, others=bool(found.clips))
         return
     with terminal.progress("extract") as progress:
@@ -125,4 +127,10 @@ def extract(
         terminal.show_json(summary.as_json())
     else:
         terminal.show(report.summary_text(summary.as_json()))
+    _tell(summary.notes)
     leave_if_failed(summary.failures, others=summary.clips > 0)
+
+
+def _tell(notes: Sequence[str]) -> None:
+    for line in notes:
+        terminal.note(f"note: {line}")

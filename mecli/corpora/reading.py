@@ -23,6 +23,8 @@ class Reading:
     sheet: Path | None = None
     form: str = ""
     """Which of several forms on disk the frames come from."""
+    doubt: str = ""
+    """Why it may be another corpus than the one that was named; one of the notes, too."""
 
 
 @runtime_checkable

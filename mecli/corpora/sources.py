@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,16 +99,19 @@ def recognise(root: Path, disk: Disk | None = None) -> str | None:
 
     Raises `InputError` where several corpora fit.
     """
-    disk = disk or Disk()
-    readers = {name: reader(name) for name in _corpora()}
-    found = [name for name, entry in readers.items() if entry.has_sheet(disk, root)]
-    found = found or [name for name, entry in readers.items() if entry.has_layout(disk, root)]
+    found = _fitting(disk or Disk(), root)
     if len(found) > 1:
         raise InputError(
             f"{root}: looks like {' and '.join(found)}; name one of them with --corpus, or "
             "name their folders one by one"
         )
     return found[0] if found else None
+
+
+def _fitting(disk: Disk, root: Path) -> list[str]:
+    readers = {name: reader(name) for name in _corpora()}
+    found = [name for name, entry in readers.items() if entry.has_sheet(disk, root)]
+    return found or [name for name, entry in readers.items() if entry.has_layout(disk, root)]
 
 
 def _corpora() -> list[str]:
@@ -134,7 +138,10 @@ def _inspect(source: Path, corpus: str | None, as_published: bool, whole: bool) 
 
 def _inspect_folder(root: Path, corpus: str | None, as_published: bool, whole: bool) -> Reading:
     disk = Disk()
-    name = corpus or recognise(root, disk)
+    if corpus is not None:
+        named = reader(corpus, as_published=as_published, whole=whole)
+        return _doubted(named.inspect(root, disk=disk), named, corpus, disk)
+    name = recognise(root, disk)
     if name is not None:
         return reader(name, as_published=as_published, whole=whole).inspect(root, disk=disk)
     found = loose.units(disk, root)
@@ -151,6 +158,23 @@ def _inspect_folder(root: Path, corpus: str | None, as_published: bool, whole: b
             f"all at class/subject/clip; name a corpus with --corpus or write a manifest"
         )
     return Reading(loose.CORPUS, root, [loose.read_unit(disk, path) for path, _ in found])
+
+
+def _doubted(reading: Reading, named: CorpusReader, corpus: str, disk: Disk) -> Reading:
+    """Say so where neither sheet nor layout is the named corpus's, but both are another's."""
+    root = reading.root
+    if named.has_sheet(disk, root) or named.has_layout(disk, root):
+        return reading
+    others = " or ".join(_fitting(disk, root))
+    if not others:
+        return reading
+    if not any(clip.frames for clip in reading.clips):
+        raise InputError(
+            f"{root}: is no {corpus}, it looks like {others}: no clip has frames; "
+            f"leave out --corpus {corpus} or name another"
+        )
+    doubt = f"{root}: looks like {others}, but is read as {corpus}, as --corpus says"
+    return replace(reading, doubt=doubt, notes=(doubt, *reading.notes))
 
 
 def _inspect_sheet(path: Path, corpus: str | None, as_published: bool, whole: bool) -> Reading:

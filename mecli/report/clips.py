@@ -62,9 +62,10 @@ def _frame(position: int | None) -> str:
 
 def summary_text(summary: Mapping[str, Any]) -> str:
     """Return what one run of ``extract`` did (its JSON object) in a few lines."""
+    landmarker = summary["landmarker"]
     rows = [
         ["cache", summary["cache"]],
-        ["landmarks", summary["landmarker"]],
+        ["landmarks", "none (ready-made flow)" if landmarker == "none" else landmarker],
         ["clips", f"{summary['clips']} ({summary['unchanged']} unchanged)"],
         ["failed", str(len(summary["failed"]))],
         ["odd", f"{len(summary['odd'])} (see `mecli extract … --list`)"],
