@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 
 UNKNOWN_SUBJECT = "unknown"
 
+FASTEST_FPS = 100_000
+"""No camera that films a face is faster: a frame rate above it is a slip."""
+
 # Long and short recordings of the same sessions: their subjects are the same people, who
 # must never stand on both sides of a fold.
 _SAME_PEOPLE = {"samm-lv": "samm", "smic-long": "smic"}
@@ -28,6 +30,11 @@ _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 def person_of(corpus: str, subject: str) -> str:
     """Return the person's name across corpora: ``corpus/subject`` of where they first appear."""
     return f"{_SAME_PEOPLE.get(corpus, corpus)}/{subject}"
+
+
+def is_rate(fps: float) -> bool:
+    """Whether `fps` can be a frame rate: above 0 and not above `FASTEST_FPS`."""
+    return 0 < fps <= FASTEST_FPS
 
 
 def without_zeros(name: str) -> str:
@@ -95,8 +102,10 @@ class Clip:
     def __post_init__(self) -> None:
         for what in ("corpus", "subject", "name"):
             check_part(getattr(self, what), what)
-        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
-            raise InputError(f"clip {self.clip_id}: fps is {self.fps}, expected a positive number")
+        if self.fps is not None and not is_rate(self.fps):
+            raise InputError(
+                f"clip {self.clip_id}: fps is {self.fps:g}, expected above 0 to {FASTEST_FPS}"
+            )
 
     @property
     def clip_id(self) -> str:

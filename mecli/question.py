@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from mecli import registry
+from mecli.clips import FASTEST_FPS, is_rate
 from mecli.errors import UnknownName, UsageError
 
 ATTRIBUTIONS = ("weights", "occlusion")
@@ -36,7 +36,7 @@ class Question:
             raise UsageError(f"--face is {self.face}, expected 1 (the largest) or more")
         if self.face is not None and self.all_faces:
             raise UsageError("--face and --all-faces exclude each other; give one of them")
-        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
-            raise UsageError(f"--fps is {self.fps}, expected a positive number")
+        if self.fps is not None and not is_rate(self.fps):
+            raise UsageError(f"--fps is {self.fps:g}, expected above 0 to {FASTEST_FPS}")
         if self.attribution is not None and self.attribution not in ATTRIBUTIONS:
             raise UnknownName("attribution", self.attribution, ATTRIBUTIONS)

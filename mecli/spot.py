@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from mecli import files, spotting, workers
+from mecli.clips import FASTEST_FPS, is_rate
 from mecli.corpora.recordings import recordings
 from mecli.corpora.sources import expand, read_sources
 from mecli.doubts import check_rate, doubts
@@ -48,8 +49,8 @@ class SpotOptions:
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
             raise UsageError(f"--threshold is {self.threshold}, expected more than 0, less than 1")
-        if self.fps is not None and not 0 < self.fps < float("inf"):
-            raise UsageError(f"--fps is {self.fps}, expected a positive number")
+        if self.fps is not None and not is_rate(self.fps):
+            raise UsageError(f"--fps is {self.fps:g}, expected above 0 to {FASTEST_FPS}")
         if self.face is not None and self.face < 1:
             raise UsageError(f"--face is {self.face}, expected 1 (the largest) or more")
         workers.check_limits(self.jobs, self.timeout_s)

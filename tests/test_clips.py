@@ -24,7 +24,7 @@ def test_a_name_that_could_escape_or_break_a_line_is_refused(name: str) -> None:
         Clip("c", "s", name, Path("v.mp4"))
 
 
-@pytest.mark.parametrize("fps", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("fps", [0.0, -1.0, 100_001.0, float("nan"), float("inf")])
 def test_fps_is_positive(fps: float) -> None:
     with pytest.raises(InputError, match="clip c/s/n: fps is"):
         Clip("c", "s", "n", Path("v.mp4"), fps=fps)

@@ -314,7 +314,7 @@ def test_dfme_adds_up_its_sheets_and_takes_the_frame_rate_of_each_row(tmp_path: 
         ("dfme/qian/qian_1", None),
         ("dfme/zhao/zhao_3", 500),
     ]
-    assert reading.clips[0].issues == ("fps is '?', expected a number",)
+    assert reading.clips[0].issues == ("fps is '?', expected above 0 to 100000",)
 
 
 @pytest.mark.parametrize("header", [True, False])

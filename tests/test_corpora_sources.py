@@ -58,7 +58,7 @@ def test_odd_frame_rate_and_absent_video_become_issues(tmp_path: Path) -> None:
     (root / "clips" / "s01_01.mp4").unlink()
     clip = read_sources([root])[0]
     assert clip.fps is None
-    assert clip.issues == ("fps is 'fast', expected a number", "no frames on disk")
+    assert clip.issues == ("fps is 'fast', expected above 0 to 100000", "no frames on disk")
 
 
 def test_corpus_is_recognised_inside_its_only_folder(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_odd_manifest_cells_become_issues_of_their_clip(tmp_path: Path) -> None:
         "no such file or folder",
         "onset is 'x', expected a frame number",
         "offset unknown (-1)",
-        "fps is 'fast', expected a number",
+        "fps is 'fast', expected above 0 to 100000",
     )
     assert found["a"].issues == ("is a '.txt' file, expected a video or an image folder",)
     assert found["empty"].issues == ("folder holds no images",)

@@ -262,8 +262,10 @@ def test_options_are_checked() -> None:
         PredictOptions(face=0)
     with pytest.raises(UsageError, match="--face and --all-faces exclude each other"):
         PredictOptions(face=1, all_faces=True)
-    with pytest.raises(UsageError, match="--fps is 0, expected a positive number"):
+    with pytest.raises(UsageError, match="--fps is 0, expected above 0 to 100000"):
         PredictOptions(fps=0)
+    with pytest.raises(UsageError, match=r"--fps is 1e\+09, expected above 0 to 100000"):
+        PredictOptions(fps=1e9)
     with pytest.raises(UnknownName, match="unknown landmarker 'nobody'"):
         PredictOptions(landmarks="nobody")
     with pytest.raises(UnknownName, match="unknown attribution 'occlude'; did you mean"):

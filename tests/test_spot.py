@@ -184,6 +184,8 @@ def test_what_cannot_be_searched_says_why(sample: Path, still: Path) -> None:
         SpotOptions(threshold=0)
     with pytest.raises(UsageError, match="--fps is -1"):
         SpotOptions(fps=-1)
+    with pytest.raises(UsageError, match=r"--fps is 1e\+09, expected above 0 to 100000"):
+        SpotOptions(fps=1e9)
     with pytest.raises(UsageError, match="--face is 0"):
         SpotOptions(face=0)
     (slow,) = spot([str(still)], SpotOptions(fps=10.0, jobs=0))

@@ -10,13 +10,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
-from mecli.clips import Clip
+from mecli.clips import FASTEST_FPS, Clip
 from mecli.corpora.action_units import parse_action_units
 from mecli.corpora.corrections import CORRECTIONS
 from mecli.corpora.entry import Entry, part_of_id
 from mecli.corpora.frames import Disk, Numbered
 from mecli.corpora.label_tables import label_table
-from mecli.corpora.moments import MOMENTS, frame_number, place_moments, positive
+from mecli.corpora.moments import MOMENTS, frame_number, frame_rate, place_moments
 from mecli.corpora.reading import Reading
 from mecli.corpora.screening import no_clip, renamed_sheets, sheet_order, sheets_below
 from mecli.corpora.sheets import (
@@ -199,9 +199,11 @@ class SheetReader(ABC, Generic[Place]):
                 if odd:
                     entry.issues.append(f"{moment} {odd}")
         if entry.cells.get("fps"):
-            entry.fps = positive(entry.cells["fps"])
+            entry.fps = frame_rate(entry.cells["fps"])
             if entry.fps is None:
-                entry.issues.append(f"fps is '{entry.cells['fps'][:40]}', expected a number")
+                entry.issues.append(
+                    f"fps is '{entry.cells['fps'][:40]}', expected above 0 to {FASTEST_FPS}"
+                )
         self.add_labels(entry)
         return entry
 

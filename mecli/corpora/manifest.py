@@ -5,10 +5,10 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from mecli.clips import UNKNOWN_SUBJECT, Clip, check_part
+from mecli.clips import FASTEST_FPS, UNKNOWN_SUBJECT, Clip, check_part
 from mecli.corpora.frames import VIDEO_SUFFIXES, Numbered
 from mecli.corpora.loose import SUBJECT_UNKNOWN
-from mecli.corpora.moments import MOMENTS, frame_number, place_moments, positive
+from mecli.corpora.moments import MOMENTS, frame_number, frame_rate, place_moments
 from mecli.corpora.sheets import Row, find_table, normalise, positional_table
 from mecli.corpora.sheets import read_sheets as read_csv
 from mecli.errors import InputError
@@ -83,9 +83,9 @@ def _clip(disk: Disk, manifest: Path, header: Sequence[str], row: Row) -> Clip:
         numbers[moment], odd = frame_number(row[moment], zero_is_unknown=False)
         if odd and row[moment]:
             issues.append(f"{moment} {odd}")
-    fps = positive(row["fps"]) if row["fps"] else None
+    fps = frame_rate(row["fps"]) if row["fps"] else None
     if row["fps"] and fps is None:
-        issues.append(f"fps is '{row['fps'][:40]}', expected a number")
+        issues.append(f"fps is '{row['fps'][:40]}', expected above 0 to {FASTEST_FPS}")
     positions = place_moments(frames, numbers, issues)
     labels = {"emotion": row["label"]} if row["label"] else {}
     extra = (w for w in header if w and w not in (*COLUMNS, *OPTIONAL) and row[w])

@@ -6,6 +6,7 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING
 
+from mecli.clips import is_rate
 from mecli.corpora.sheets import plain
 
 if TYPE_CHECKING:
@@ -81,10 +82,10 @@ def _outside(number: float, low: float | None, high: float | None) -> bool:
     return (low is not None and number < low) or (high is not None and number > high)
 
 
-def positive(text: str) -> float | None:
-    """Return a finite number above 0, None for anything else."""
+def frame_rate(text: str) -> float | None:
+    """Return frames per second, None for what can be none."""
     try:
         number = float(plain(text))
     except ValueError:
         return None
-    return number if 0 < number < 1e6 else None
+    return number if is_rate(number) else None
