@@ -128,19 +128,19 @@ def _machine() -> Iterator[Finding]:
 def _video() -> Iterator[Finding]:
     import cv2
 
-    from mecli import video
+    from mecli import filming, video
 
     absent = [codec for codec in DECODERS if not video.has_codec(codec, "r")]
     there = [codec for codec in DECODERS if codec not in absent]
     yield Finding("video", "decoders", "ok", ", ".join(there))
     if absent:
         yield Finding("video", "no decoder", "note", f"{', '.join(absent)}: convert such clips")
-    if video.has_codec(video.ENCODER, "w"):
-        yield Finding("video", "encoder", "ok", f"{video.ENCODER}, for synth and --overlay")
+    if video.has_codec(filming.ENCODER, "w"):
+        yield Finding("video", "encoder", "ok", f"{filming.ENCODER}, for synth and --overlay")
     else:
         do = "pip install --upgrade --force-reinstall av"
         yield Finding(
-            "video", "encoder", "missing", f"{video.ENCODER}, for synth and --overlay", do
+            "video", "encoder", "missing", f"{filming.ENCODER}, for synth and --overlay", do
         )
     yield Finding("video", "opencv", "ok", f"{cv2.__version__}, {cv2.getNumThreads()} thread")
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from mecli import files
 from mecli.errors import InputError
+from mecli.filming import write_video
 from mecli.report.answers import MOMENTS, NOTHING
 from mecli.report.overlay import film, shown_fps
 from mecli.report.page import anchor, fragment, watched
 from mecli.report.spot_film import spot_film
 from mecli.report.timeline import Track
-from mecli.video import read_frames, read_spans, write_video
+from mecli.video import read_frames, read_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,12 +1,12 @@
-"""The only room that opens video, and the door to all frames: RGB uint8, in order."""
+"""The only room that opens video, and the door to all frames: RGB uint8, in order.
+
+`filming` writes it.
+"""
 
 from __future__ import annotations
 
 import math
-import os
-import secrets
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +15,6 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from mecli import files
 from mecli.clips import Held
 from mecli.errors import InputError
 from mecli.pictures import (
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ENCODER = "libx264"
 # Playlists and concat scripts would read files other than the one that was named.
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,asf,flv,ogg,h264,hevc,"
@@ -139,26 +137,6 @@ def probe(frames: Path | tuple[Path, ...] | Held) -> VideoInfo:
         )
 
 
-def write_video(
-    path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, crf: float = 18
-) -> None:
-    """Write RGB uint8 `frames` (H, W, 3) to `path` as H.264, in one step.
-
-    `crf` is the constant rate factor: 0 keeps every pixel's luma and chroma, 18 looks
-    the same, 30 is coarse. Odd sizes are kept by not halving the chroma. Raises
-    `InputError` for no frames or frames of unequal size, `NotWritten` for a full disk.
-    """
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}{path.suffix}")
-    with files.writing(path):
-        try:
-            files.make_folder(path.parent)
-            with av.open(str(beside.absolute()), "w") as container:
-                _encode(container, path, frames, fps, crf)
-            files.commit(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
-
-
 def has_codec(name: str, mode: Literal["r", "w"]) -> bool:
     """Whether the FFmpeg at hand decodes (``r``) or encodes (``w``) the codec called `name`."""
     try:
@@ -166,30 +144,6 @@ def has_codec(name: str, mode: Literal["r", "w"]) -> bool:
     except av.codec.codec.UnknownCodecError:
         return False
     return True
-
-
-def _encode(
-    container: Any, path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, crf: float
-) -> None:
-    stream = None
-    for position, image in enumerate(frames):
-        height, width = image.shape[:2]
-        if stream is None:
-            stream = container.add_stream(ENCODER, rate=Fraction(fps).limit_denominator(100_000))
-            stream.width, stream.height = width, height
-            stream.pix_fmt = "yuv444p" if height % 2 or width % 2 or crf == 0 else "yuv420p"
-            stream.codec_context.thread_count = 1
-            stream.options = {"crf": str(crf), "preset": "veryfast"}
-        if (width, height) != (stream.width, stream.height):
-            raise InputError(
-                f"{path}: frame {position} is {width}×{height}, expected "
-                f"{stream.width}×{stream.height} like the first"
-            )
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        container.mux(stream.encode(picture))
-    if stream is None:
-        raise InputError(f"{path}: no frames to write")
-    container.mux(stream.encode())
 
 
 def _count(frames: tuple[Path, ...] | Held) -> int:

@@ -16,7 +16,8 @@ import av
 import numpy as np
 
 from mecli.bench.film import film
-from mecli.video import read_frames, write_video
+from mecli.filming import write_video
+from mecli.video import read_frames
 
 SAMPLE = Path(__file__).parent.parent / "sample_data"
 _OFTEN_S = 0.2

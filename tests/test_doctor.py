@@ -55,7 +55,7 @@ def test_a_machine_that_has_all_is_healthy_and_judges_a_clip(
 def test_what_is_missing_is_told_with_what_to_do_and_leaves_with_4(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mecli.video.ENCODER", "no-such-codec")
+    monkeypatch.setattr("mecli.filming.ENCODER", "no-such-codec")
     monkeypatch.setattr("mecli.doctor.DECODERS", ("h264", "no-such-codec"))
     result = run("--no-self-test")
     assert result.exit_code == 4

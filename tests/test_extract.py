@@ -16,10 +16,10 @@ from mecli.cache import open_cache
 from mecli.clips import Clip
 from mecli.errors import InputError, MissingDependency, NotWritten, UsageError
 from mecli.extract import ExtractOptions, extract, list_clips
+from mecli.filming import write_video
 from mecli.identity import source_key
 from mecli.recipe import Recipe
 from mecli.report.clips import summary_text
-from mecli.video import write_video
 from tests import miniatures
 
 if TYPE_CHECKING:

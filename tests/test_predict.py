@@ -22,11 +22,12 @@ from mecli.bench.predict import BenchPredictOptions, bench_predict
 from mecli.clips import Clip
 from mecli.errors import InputError, UnknownName, UsageError
 from mecli.exhibits import write_film
+from mecli.filming import write_video
 from mecli.predict import PredictOptions, predict
 from mecli.report.answers import answers_csv, answers_text
 from mecli.rois import ROI_NAMES
 from mecli.train import TrainOptions, TrainResult, train
-from mecli.video import probe, read_frames, write_video
+from mecli.video import probe, read_frames
 
 
 @pytest.fixture(scope="module")

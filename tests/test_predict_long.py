@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from mecli import Predictor, checkpoints, cli
 from mecli.corpora.sources import read_sources
+from mecli.filming import write_video
 from mecli.interval_metrics import Spot, overlap
 from mecli.judging import Judge
 from mecli.predict import PredictOptions, predict
@@ -24,7 +25,7 @@ from mecli.report.answers import answers_csv, answers_text
 from mecli.synthesis.plan import identity_seed, plan_long, seed_of
 from mecli.synthesis.studio import Job, shoot
 from mecli.training.checkpoint import load_checkpoint, save_checkpoint
-from mecli.video import probe, read_frames, write_video
+from mecli.video import probe, read_frames
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,10 +11,11 @@ from mecli import Answer, Predictor
 from mecli.corpora.sources import read_sources
 from mecli.doubts import MOTION_PX
 from mecli.errors import InputError
+from mecli.filming import write_video
 from mecli.judging import Judge
 from mecli.predict import PredictOptions, predict
 from mecli.train import TrainOptions, train
-from mecli.video import frames_at, read_frames, write_video
+from mecli.video import frames_at, read_frames
 
 if TYPE_CHECKING:
     from pathlib import Path

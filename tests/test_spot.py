@@ -15,6 +15,7 @@ from mecli import cli
 from mecli.clips import Clip, Held
 from mecli.doubts import Doubt
 from mecli.errors import InputError, UsageError
+from mecli.filming import write_video
 from mecli.landmarks.choose import choose
 from mecli.motion import REGIONS, measure
 from mecli.report.elan import Span
@@ -23,7 +24,7 @@ from mecli.report.spots import Spotted, spots_csv, spots_text, spots_tiers
 from mecli.report.timeline import PANEL_PX, SIDE_PX, Track
 from mecli.spot import SpotOptions, spot
 from mecli.spotting import Interval
-from mecli.video import frames_at, probe, read_frames, write_video
+from mecli.video import frames_at, probe, read_frames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,8 @@ from mecli import pictures
 from mecli.clips import Held
 from mecli.corpora.sources import read_sources
 from mecli.errors import InputError, NotWritten
-from mecli.video import frames_at, probe, read_every, read_frames, read_spans, write_video
+from mecli.filming import write_video
+from mecli.video import frames_at, probe, read_every, read_frames, read_spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,8 @@ from mecli.bench.film import film
 from mecli.corpora.sources import read_sources
 from mecli.errors import InputError, UsageError
 from mecli.extract import ExtractOptions, extract
-from mecli.video import read_frames, write_video
+from mecli.filming import write_video
+from mecli.video import read_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

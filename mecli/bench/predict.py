@@ -17,10 +17,11 @@ from mecli.bench.film import film
 from mecli.corpora.sources import read_sources
 from mecli.doubts import LONG_S
 from mecli.errors import InputError, UsageError
+from mecli.filming import write_video
 from mecli.footage import Stopwatch
 from mecli.judging import Judge
 from mecli.question import Question
-from mecli.video import read_frames, write_video
+from mecli.video import read_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable

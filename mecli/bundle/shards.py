@@ -19,6 +19,7 @@ import numpy as np
 from mecli import files
 from mecli.clips import Clip
 from mecli.errors import InputError
+from mecli.filming import write_video
 from mecli.landmarks.choose import choose
 from mecli.preprocess import preprocess
 from mecli.recipe import Recipe
@@ -26,7 +27,6 @@ from mecli.synthesis.identity import make_subject
 from mecli.synthesis.pairs import PairOptions, make_pair
 from mecli.synthesis.plan import identity_seed
 from mecli.synthesis.render import Actor, make_actor
-from mecli.video import write_video
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 from mecli.files import write_bytes
+from mecli.filming import write_video
 from mecli.synthesis.film import film, mouth_matters, state_at
 from mecli.synthesis.identity import make_subject
 from mecli.synthesis.plan import ClipPlan, perform
 from mecli.synthesis.render import Actor, draw, make_actor
 from mecli.synthesis.scene import Scene, expose, make_scene
 from mecli.synthesis.truth import write_truth
-from mecli.video import write_video
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,8 @@ import numpy as np
 from mecli.cache import Reader as CacheReader
 from mecli.cache import add, clip_image, merge
 from mecli.clips import Clip
-from mecli.video import probe, read_frames, write_video
+from mecli.filming import write_video
+from mecli.video import probe, read_frames
 from tests.fuzz import mutate as damage
 from tests.records import make_record
 

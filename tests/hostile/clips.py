@@ -10,7 +10,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from mecli.video import read_frames, write_video
+from mecli.filming import write_video
+from mecli.video import read_frames
 
 SAMPLE = Path(__file__).parents[2] / "sample_data" / "clips" / "s01_01.mp4"
 
