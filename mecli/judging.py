@@ -7,23 +7,23 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from mecli import magnification, registry
+from mecli import magnification
 from mecli.checkpoints import name_of
 from mecli.corpora.loose import SUBJECT_UNKNOWN
 from mecli.doubts import LONG_S, check_rate, doubts, of_length
 from mecli.errors import InputError
 from mecli.footage import Stopwatch
-from mecli.landmarks.choose import choose, resolve
+from mecli.landmarks.choose import choose
 from mecli.motion import moved_px
 from mecli.preprocess import preprocess
 from mecli.question import Question
-from mecli.recipe import Recipe
 from mecli.report.answers import MOMENTS, NOTHING, Answer, Watched
 from mecli.schemes.megc2019_none import NONE
 from mecli.searching import search
-from mecli.steps import EVERYTHING, Need
+from mecli.steps import EVERYTHING
 from mecli.training.attribution import attribute
 from mecli.training.checkpoint import load_checkpoint, scores
+from mecli.training.wanted import need_of, recipe_of
 from mecli.video import probe, read_spans
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from mecli.records import ClipRecord
     from mecli.searching import Search
     from mecli.spotting import Interval
-    from mecli.training.checkpoint import Checkpoint
 
     Progress = Callable[[float], None]
 
@@ -58,29 +57,6 @@ class Judged(NamedTuple):
     record: ClipRecord | None = None
 
 
-def recipe_of(checkpoint: Checkpoint, landmarks: str | None) -> Recipe:
-    """Return how clips have to be extracted for `checkpoint`: as those it was trained on.
-
-    `landmarks` overrides the back end they were extracted with.
-    """
-    try:
-        recipe = Recipe.from_options(checkpoint.description["caches"][0]["options"])
-    except (KeyError, IndexError, TypeError) as error:
-        raise InputError(
-            f"the checkpoint of model '{checkpoint.model}' does not say how its clips were "
-            "extracted; train it again"
-        ) from error
-    return recipe if landmarks is None else replace(recipe, landmarks=resolve(landmarks))
-
-
-def _need(checkpoint: Checkpoint, recipe: Recipe) -> Need:
-    """Return what the model of `checkpoint` looks at in a record."""
-    model = registry.load("model", checkpoint.model)
-    if not hasattr(model, "looks_at"):
-        return EVERYTHING
-    return Need(model.looks_at(recipe.steps, checkpoint.options), pictures=False)
-
-
 class Judge:
     """A checkpoint that is loaded once and asked about one clip after the other."""
 
@@ -93,7 +69,7 @@ class Judge:
         self.checkpoint = load_checkpoint(checkpoint)
         self.recipe = recipe_of(self.checkpoint, self.question.landmarks)
         self.landmarker = choose(self.recipe.landmarks)
-        self._need = EVERYTHING if drawn else _need(self.checkpoint, self.recipe)
+        self._need = EVERYTHING if drawn else need_of(self.checkpoint, self.recipe)
 
     def judge(
         self, clip: Clip, watch: Stopwatch | None = None, progress: Progress | None = None
