@@ -82,6 +82,10 @@ def read_sources(source: str | Path, stdin: TextIO | None = None) -> list[Source
     header = read_header(folder)
     if "parts" in header:
         return _parts(folder, header)
+    if header.get("status") != COMPLETE and not (folder / PREDICTIONS).exists():
+        raise InputError(
+            f"{folder}: nothing is scored yet; go on with `mecli train --resume {folder}`"
+        )
     found = [Source(str(folder), read_predictions(folder / PREDICTIONS), header, folder)]
     if header.get("selection") == ORACLE:
         leaked = read_predictions(folder / LEAKED_PREDICTIONS)
