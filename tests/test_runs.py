@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from mecli import cli
 from mecli.errors import InputError
 from mecli.files import write_json
 from mecli.runs import read_header, read_sources
@@ -135,3 +137,22 @@ def test_features_that_another_process_took_away_are_told(tmp_path: Path) -> Non
     assert (old.exists(), young.exists()) == (False, True)
     with pytest.raises(InputError, match=r"features\.npy: is gone; did another"):
         folder.map_features(tmp_path)
+
+
+def test_a_run_that_has_scored_nothing_yet_says_how_it_goes_on(tmp_path: Path) -> None:
+    write_json(tmp_path / "run.json", RUN | {"status": "running"})
+    with pytest.raises(InputError, match=r"nothing is scored yet; go on with `mecli train --resu"):
+        read_sources(tmp_path)
+
+
+@pytest.mark.parametrize("words", [("--model", "flow-svm"), ("-c", "a.h5"), ("--no-final",)])
+def test_a_resumed_run_takes_no_other_options(tmp_path: Path, words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli.app, ["train", "--resume", str(tmp_path), *words])
+    assert result.exit_code == 2
+    assert "is given with --resume, but" in result.stderr
+
+
+def test_how_the_work_is_done_may_change_when_a_run_is_resumed(tmp_path: Path) -> None:
+    words = ["--resume", str(tmp_path), "-j", "0", "--shard", "1/2", "--json"]
+    result = CliRunner(env={"MECLI_TRAIN_MODEL": "ststnet"}).invoke(cli.app, ["train", *words])
+    assert (result.exit_code, "is given with" in result.stderr) == (3, False)

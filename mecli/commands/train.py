@@ -19,6 +19,7 @@ from mecli.commands.flags import (
     ShardOf,
     known,
 )
+from mecli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,15 @@ if TYPE_CHECKING:
     Results = Sequence[TrainResult | UnitsResult]
 
 
+# What a run may be resumed with: how and where the work is done, never what is trained.
+_RESUMED = {
+    "resume", "folder", "jobs", "shard", "fold", "cluster", "gpus", "json", "options_file",
+    "print_options",
+}  # fmt: skip
+
+
 def train(
+    ctx: typer.Context,
     caches: Annotated[
         list[Path] | None,
         typer.Option(
@@ -102,7 +111,8 @@ def train(
         float, typer.Option(help="Share of a GPU that each fold holds on the cluster.")
     ] = 0.0,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with this run; finished folds stay.")
+        Path | None,
+        typer.Option(help="Go on with this run by its own options; finished folds stay."),
     ] = None,
     json: Json = False,
 ) -> list[Path]:
@@ -121,6 +131,8 @@ def train(
     from mecli.cluster import Cluster
     from mecli.training.part import Part
 
+    if resume is not None:
+        _refuse_others(ctx, resume)
     part = Part(shards.parse(shard) if shard is not None else None, fold)
     names = [name.strip() for name in model.split(",")]
     with terminal.progress("train") as progress:
@@ -157,6 +169,18 @@ def train(
             results = units.train_any(options, names, progress, run, part)
     _show(results, names, json=json)
     return [result.run for result in results]
+
+
+def _refuse_others(ctx: typer.Context, run: Path) -> None:
+    """Refuse what was asked for on the command line, but is fixed since the run began."""
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(str(param.name))
+        if param.name not in _RESUMED and source is not None and source.name == "COMMANDLINE":
+            name = max(param.opts, key=len)
+            raise UsageError(
+                f"{name} is given with --resume, but {run} goes on with the options it began "
+                f"with; leave {name} out, or begin another run"
+            )
 
 
 def _show(results: Results, names: Sequence[str], *, json: bool) -> None:
