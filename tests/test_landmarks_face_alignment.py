@@ -58,10 +58,11 @@ def test_absent_weights_are_named_with_their_address_and_folder(folder: Path) ->
 def test_auto_is_embedded_without_weights_and_face_alignment_with_them(folder: Path) -> None:
     assert choose.resolve() == "embedded"
     assert [status.present for status in choose.weights_status()] == [False, False]
-    assert choose.describe(choose.choose()) == "embedded"
+    assert choose.choose().name == "embedded"
     (folder / LANDMARK_WEIGHTS).touch()
     assert choose.resolve() == "face-alignment"
-    assert choose.describe(choose.choose()) == "face-alignment (blazeface boxes)"
+    assert choose.choose().name == "face-alignment"
+    assert FaceAlignmentLandmarker().detector == "blazeface"
     (folder / DETECTOR_WEIGHTS).touch()
     assert FaceAlignmentLandmarker().detector == "s3fd"
     assert [status.present for status in choose.weights_status()] == [True, True]

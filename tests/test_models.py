@@ -197,9 +197,9 @@ class TestRoiFlowLstm:
     def test_weights_of_the_rois_sum_to_one(self) -> None:
         options = RoiFlowLstmOptions(steps=2)
         ((_, network, _),) = networks(RoiFlowLstm, options, (2, 6, 2, 8, 8))
-        weights = network.roi_weights(torch.randn(3, 2, 6, 2, 8, 8))
-        assert weights.shape == (3, 6)
-        assert torch.allclose(weights.sum(1), torch.ones(3))
+        weights, _ = network._read(torch.randn(3, 2, 6, 2, 8, 8), {})
+        assert weights.shape == (6, 3, 1)
+        assert torch.allclose(weights.sum(0), torch.ones(3, 1))
 
     def test_augmentation_hangs_on_each_clips_own_numbers(self) -> None:
         options = RoiFlowLstmOptions(steps=2, shift=0.5, jitter=0.5)

@@ -42,12 +42,6 @@ def resolve(name: str = AUTO) -> str:
     return "face-alignment" if weights_file(LANDMARK_WEIGHTS) else "embedded"
 
 
-def describe(landmarker: Landmarker) -> str:
-    """Return its name, and who finds the faces where that can differ: printed and stored."""
-    detector = getattr(landmarker, "detector", None)
-    return f"{landmarker.name} ({detector} boxes)" if detector else landmarker.name
-
-
 def weights_status() -> tuple[WeightsStatus, ...]:
     """Return what face-alignment needs and whether it is there."""
     from mecli.landmarks.face_alignment import (

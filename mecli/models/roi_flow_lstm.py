@@ -259,17 +259,13 @@ class RoiFlowNetwork(Network):
         weights, evidence = self._read(batch, masks)
         return batch.shape[2] * (weights * evidence).sum(0)
 
-    def roi_weights(self, batch: Tensor) -> Tensor:
-        """Return the weight (B, R) of each ROI; they sum to 1."""
-        return self._read(batch, {})[0][..., 0].transpose(0, 1)
-
     def roi_scores(self, batch: Tensor) -> Tensor:
         """Return the part (B, R, K) of the class scores that each ROI brings: weight × evidence."""
         weights, evidence = self._read(batch, {})
         return (len(weights) * weights * evidence).transpose(0, 1)
 
     def _read(self, batch: Tensor, masks: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the weight (R, B, 1) and the evidence (R, B, K) of each ROI."""
+        """Return the weight (R, B, 1) of each ROI, in sum 1, and its evidence (R, B, K)."""
         clips, steps, rois = batch.shape[:3]
         # Pooling before the activation is the same function on a quarter of the numbers.
         maps = batch.reshape(clips * steps * rois, *batch.shape[3:])
