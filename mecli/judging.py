@@ -99,11 +99,8 @@ class Judge:
         info = probe(clip.pixels)
         fps = self.question.fps or clip.fps or info.fps
         check_rate(f"{clip.location}: clip {clip.clip_id}", fps, force=self.question.force)
-        measured = {}
-        if info.bit_rate and info.fps:
-            measured["bits_per_pixel"] = info.bit_rate / (info.fps * info.width * info.height)
         clip = replace(clip, fps=fps)
-        return clip, measured, _is_long(clip, info.frame_count)
+        return clip, info.quality, _is_long(clip, info.frame_count)
 
     def _ask_whole(self, clip: Clip, measured: dict[str, float], watch: Stopwatch) -> list[Judged]:
         """Return an answer for each face asked for."""

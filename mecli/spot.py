@@ -189,9 +189,7 @@ def search(task: _Task) -> Spotted:
         threshold=options.threshold,
         progress=noted,
     )
-    quality = dict(found.quality)
-    if info.bit_rate and info.fps:
-        quality["bits_per_pixel"] = info.bit_rate / (info.fps * info.width * info.height)
+    quality = {**found.quality, **info.quality}
     said = Spotted(
         clip=clip.clip_id,
         source=clip.location,

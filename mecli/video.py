@@ -54,6 +54,13 @@ class VideoInfo:
     bit_rate: int | None
     codec: str
 
+    @property
+    def quality(self) -> dict[str, float]:
+        """Bits per pixel and frame, by name as in a record; empty where they are not known."""
+        if not (self.bit_rate and self.fps):
+            return {}
+        return {"bits_per_pixel": self.bit_rate / (self.fps * self.width * self.height)}
+
 
 def read_frames(
     frames: Path | tuple[Path, ...] | Held, start: int = 0, stop: int | None = None

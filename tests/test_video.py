@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from mecli.clips import Held
 from mecli.corpora.sources import read_sources
 from mecli.errors import InputError, NotWritten
 from mecli.filming import write_video
-from mecli.video import frames_at, probe, read_every, read_frames, read_spans
+from mecli.video import VideoInfo, frames_at, probe, read_every, read_frames, read_spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -442,3 +443,9 @@ def test_frames_in_memory_are_read_like_a_file() -> None:
             InputError, match=r"frames in memory are .*expected uint8 \(T, H, W, 3\)"
         ):
             next(read_frames(Held(wrong)))
+
+
+def test_bits_per_pixel_are_told_where_rate_and_size_are_known() -> None:
+    info = VideoInfo(10, 20, 50.0, 9, 0, 40_000, "h264")
+    assert info.quality == {"bits_per_pixel": 4.0}
+    assert replace(info, bit_rate=None).quality == replace(info, fps=None).quality == {}
