@@ -1,13 +1,15 @@
 """A long video as a stream: how far each region of the face has moved, frame after frame.
 
-The face is found anew every two seconds. The frames of such a stretch are aligned to its
-first one by tracked points and compared with it by dense flow at half size; what the head
-does is taken out and kept beside. The first frame of a stretch is the last one of the
-stretch before, so that displacements join up. One stretch of frames is held at a time.
+The face is found anew every two seconds, sooner where it was not there. The frames of such a
+stretch are aligned to its first one by tracked points and compared with it by dense flow at
+half size; what the head does is taken out and kept beside. The first frame of a stretch is the
+last one of the stretch before, so that displacements join up. One stretch of frames is held at
+a time.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -61,7 +63,8 @@ LIDS = tuple(list(REGIONS).index(name) for name in ("left_eye", "right_eye"))
 ANALYSED_FPS = 30.0
 """Frames a second that are looked at, at least; up to twice as many."""
 
-_STRETCH_S = 2.0
+_STRETCH_S, _ABSENT_S = 2.0, 0.2
+"""Seconds after which a face is looked for again: one that was found, one that was not."""
 _GRID = (35, 30)
 _HALF_BOX_PX = 14.0
 _COLUMNS = 2 * len(REGIONS) + 6
@@ -114,6 +117,7 @@ def measure(
     """
     step = max(1, int(fps / ANALYSED_FPS))
     length = max(2, round(_STRETCH_S * fps / step))
+    look = _Look(clip, landmarker, face, length, max(1, round(_ABSENT_S * fps / step)))
     last = -1
     times_s: list[float | None] = []
 
@@ -128,14 +132,11 @@ def measure(
     parts: list[NDArray[np.float32]] = []
     seen: list[bool] = []
     here = np.zeros(_COLUMNS, np.float32)
-    people = People()
     centres: list[NDArray[np.float32]] = []
     outlines: list[NDArray[np.float32]] = []
     face_px = 0.0
-    for first, grays in _stretches(looked_at(), length):
-        faces = landmarker.find(first.image[None], clip, [first.position])[0]
-        everybody = people.follow([one.landmarks for one in faces])
-        found = everybody[face] if face < len(everybody) else None
+
+    for found, grays in _stretches(looked_at(), look):
         if found is not None and not face_px:
             face_px = float(np.hypot(*(found[16] - found[0])))
         moved, there, outline = _moved(grays, found)
@@ -148,14 +149,13 @@ def measure(
         here = here + moved[-1]
         if progress is not None:
             progress(last + 1)
+    where = f"{clip.location}: clip {clip.clip_id}"
     if len(seen) < 2:
-        raise InputError(f"{clip.location}: clip {clip.clip_id}: one frame only")
+        raise InputError(f"{where}: {last + 1} frame(s) only, too few to be searched")
     if not any(seen):
-        which = f"face {face + 1}" if face else "face"
-        raise InputError(f"{clip.location}: clip {clip.clip_id}: no {which} found in any of it")
+        raise InputError(f"{where}: no {f'face {face + 1}' if face else 'face'} found in any of it")
     moved, regions = np.concatenate(parts), 2 * len(REGIONS)
     displacement = moved[:, :regions].reshape(len(moved), -1, 2)
-    often = sum(10 * looks >= max(people.looks) for looks in people.looks)
     return Motion(
         displacement,
         moved[:, regions:],
@@ -163,8 +163,8 @@ def measure(
         face_px,
         np.concatenate(centres),
         np.concatenate(outlines),
-        often,
-        len(people.looks),
+        sum(10 * frames >= max(look.often.values()) for frames in look.often.values()),
+        len(look.often),
         step,
         last + 1,
         _missing(clip, times_s, step),
@@ -177,22 +177,47 @@ def _missing(clip: Clip, times_s: list[float | None], step: int) -> int:
     return missing_frames(times_s, step)
 
 
-def _stretches(frames: Iterator[Frame], length: int) -> Iterator[tuple[Frame, list[Gray]]]:
-    """Yield lists of `length` + 1 gray images and the first frame of each in colour.
+class _Look:
+    """Looks for everybody, above all for face number `face`, and says when to look again."""
 
-    Each starts with the last frame of the one before.
+    def __init__(
+        self, clip: Clip, landmarker: Landmarker, face: int, there: int, absent: int
+    ) -> None:
+        """Look again after that many frames if the face is `there`, or `absent`."""
+        self._find, self._clip, self._face = landmarker.find, clip, face
+        self._frames, self._people = (absent, there), People()
+        self.often: Counter[int] = Counter()
+        """For how many frames each person was there, by their number."""
+
+    def __call__(self, frame: Frame) -> tuple[NDArray[np.float32] | None, int]:
+        """Return where the face is, if it is there, and the frames until the next look."""
+        faces = self._find(frame.image[None], self._clip, [frame.position])[0]
+        everybody = self._people.follow([one.landmarks for one in faces])
+        found = everybody[self._face] if self._face < len(everybody) else None
+        frames = self._frames[found is not None]
+        self.often.update({k: frames for k, one in enumerate(everybody) if one is not None})
+        return found, frames
+
+
+def _stretches(
+    frames: Iterator[Frame], look: _Look
+) -> Iterator[tuple[NDArray[np.float32] | None, list[Gray]]]:
+    """Yield where the face is in the first frame of each stretch, and its gray images.
+
+    Each has one frame more than `look` says, with which the next one starts.
     """
     first = next(frames, None)
-    if first is None:
-        return
-    grays = [gray(first.image)]
+    grays = [] if first is None else [gray(first.image)]
+    found, length = None, 0
     for frame in frames:
+        if first is not None:
+            (found, length), first = look(first), None
         grays.append(gray(frame.image))
         if len(grays) > length:
-            yield first, grays
+            yield found, grays
             first, grays = frame, grays[-1:]
     if len(grays) > 1:
-        yield first, grays
+        yield found, grays
 
 
 class _Followed(NamedTuple):

@@ -104,3 +104,21 @@ def test_what_cannot_be_aligned_is_a_face_that_is_not_there(sample: Path) -> Non
     assert found.seen[:5].all()
     assert not found.seen[5:9].any()
     assert found.quality["lost"] > 0.2
+
+
+def test_a_dark_beginning_costs_little_more_than_itself(sample: Path) -> None:
+    there = faces(sample, 0, 59)
+    late = held(np.concatenate([np.zeros_like(there[:10]), there]))
+    found = search(late, 50.0, choose("embedded"))
+    # Looked for again after 10 frames, and measured from the one after.
+    assert found.seen.tolist() == [False] * 11 + [True] * 59
+    assert found.quality["lost"] == pytest.approx(11 / 70)
+
+
+def test_who_stays_is_no_more_often_there_while_another_is_looked_for(sample: Path) -> None:
+    left = faces(sample, 0, 0).repeat(100, axis=0)
+    both = np.concatenate([left, left[:, :, ::-1]], axis=2)
+    both[30:, :, : left.shape[2]] = 0
+    found = [search(held(both), 10.0, choose("embedded"), face=face) for face in (0, 1)]
+    assert [one.quality["faces"] for one in found] == [2, 2]
+    assert sorted(one.seen.all() for one in found) == [False, True]

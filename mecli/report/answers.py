@@ -173,7 +173,7 @@ def watched_text(answer: Answer) -> str:
     if watched.dismissed:
         said.append(f"{count(watched.dismissed, 'movement')} judged to be no expression")
     if watched.seen < 1:
-        said.append(f"no face in {1 - watched.seen:.0%} of it")
+        said.append(f"no face followed in {1 - watched.seen:.0%} of it")
     return ", ".join(said)
 
 
