@@ -13,7 +13,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from mecli.clips import without_zeros
+from mecli.clips import person_of, without_zeros
 from mecli.errors import InputError, MissingDependency
 from mecli.files import read_json
 from mecli.predictions import LEAKED, read_predictions
@@ -57,7 +57,21 @@ class Source:
         status = self.header.get("status", COMPLETE)
         if status != COMPLETE:
             return f"the run is '{status}', not complete: these are the folds done so far"
-        return "; ".join(filter(None, (self.remark, _taken_as_two(self.table))))
+        return "; ".join(
+            filter(None, (self.remark, _other_people(self.table), _taken_as_two(self.table)))
+        )
+
+
+def _other_people(table: PredictionTable) -> str:
+    """Name a clip whose id says another person than its column, which folds and draws go by."""
+    for row in table.rows:
+        corpus, _, rest = row.clip.partition("/")
+        said = person_of(corpus, rest.split("/")[0])
+        told = without_zeros(row.subject.casefold())
+        if rest.count("/") == 1 and without_zeros(said.casefold()) != told:
+            whose = f"of {row.subject} by its columns, which count"
+            return f"clip {row.clip} is {whose}, not of {said}"
+    return ""
 
 
 def _taken_as_two(table: PredictionTable) -> str:

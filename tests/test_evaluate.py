@@ -264,6 +264,25 @@ def test_names_that_only_case_or_zeros_tell_apart_are_doubted(
     assert bool(said) == any("taken as two" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("clip", "subject", "said"),
+    [
+        ("c/s1/x", "s2", "clip c/s1/x is of c/s2 by its columns, which count, not of c/s1"),
+        ("c/s1/x", "s1", ""),
+        ("samm-lv/006/x", "6", ""),
+        ("any name", "s2", ""),
+    ],
+)
+def test_a_clip_whose_id_says_another_person_is_doubted(clip: str, subject: str, said: str) -> None:
+    corpus = clip.split("/", maxsplit=1)[0]
+    text = io.StringIO(
+        f"clip,subject,corpus,label,prediction\n{clip},{subject},{corpus},negative,negative\n"
+    )
+    notes = evaluate(["-"], EvaluateOptions(labels="megc2019"), text).notes
+    told = [note for note in notes if "by its columns" in note]
+    assert told == ([f"standard input: {said}"] if said else [])
+
+
 def test_a_class_that_never_occurs_lowers_the_mean_and_is_named() -> None:
     rows = "c/s1/x,negative,negative", "c/s2/y,positive,positive"
     result = evaluate(["-"], EvaluateOptions(labels="megc2019"), table(*rows))
