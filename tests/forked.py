@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def become(words: list[str], before: Callable[[], None] = lambda: None) -> NoReturn:
     """Be ``mecli WORDS`` from here on, after `before`, and leave with its exit code."""
     sys.argv = ["mecli", *words]
+    # The old ones believe that 1 and 2 are still the files they were opened for.
+    sys.stdout, sys.stderr = (os.fdopen(k, "w", buffering=1, closefd=False) for k in (1, 2))
     code = 1
     try:
         before()
