@@ -106,7 +106,8 @@ def test_a_worker_that_dies_before_its_message_is_read_fails_only_its_task(jobs:
 
 @pytest.mark.usefixtures("messages_read_late")
 def test_a_pool_that_ends_without_a_word_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TaskManager, "tasks_abort", lambda *_: None)
+    # As where a task comes just after all others were told; pebble 5.1 tells them elsewhere.
+    monkeypatch.setattr(TaskManager, "tasks_abort", lambda *_: None, raising=False)
     outcomes = {o.index: o for o in run(die_on_one, range(3), 1)}
     assert [outcomes[i].value for i in (0, 2)] == [0, 2]
     assert outcomes[1].reason == "the worker ended as it took this task"
