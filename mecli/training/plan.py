@@ -137,7 +137,7 @@ class Plan:
 
     def job(self, run: Path, features: str = folder.FEATURES) -> Job:
         """Return what all folds have in common, for a run in folder `run`."""
-        options, data = self.options, self.data
+        options, data, persons = self.options, self.data, self.data.persons
         return Job(
             run=run,
             model=options.model,
@@ -147,7 +147,7 @@ class Plan:
             scheme=data.table.scheme,
             clip_ids=data.clip_ids,
             labels=data.labels,
-            persons=tuple(data.persons.values()),
+            persons=tuple(persons[clip_id] for clip_id in data.clip_ids),
             description={
                 "protocol": options.protocol,
                 "seeds": self.seeds,
