@@ -26,8 +26,8 @@ def line(
     It is empty where nothing was written and no verb follows. After a verb that `failed` in
     part, what mends it may follow; where `nothing` came of it, no verb goes on with that.
     """
-    # A flag of such a name writes to stdout.
-    written = [str(params[name]) for name in _WRITTEN if isinstance(params.get(name), Path)]
+    # A flag of such a name writes to stdout. Older releases of Typer hold a path as text here.
+    written = [str(params[name]) for name in _WRITTEN if isinstance(params.get(name), Path | str)]
     after = _AFTER_FAILURE if failed and verb in _AFTER_FAILURE else _VERBS
     extra, following = after.get(verb, _nothing)(params, result)
     # A clip that failed may be the only one there was.
